@@ -1,0 +1,166 @@
+"""``logs``: what the supervisor wrote down of a container's output."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lxcwrap.errors import Unsupported, UsageError
+from lxcwrap.model.units import parse_duration
+from lxcwrap.runtime import state
+from lxcwrap.runtime.logfile import NAME
+from lxcwrap.store.containers import Container
+from lxcwrap.store.database import Store
+from lxcwrap.store.images import parse_time
+
+_PAUSE = 0.05  # seconds between two looks at a log that is followed
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which records: the last ``tail`` lines (-1: all), between two times (seconds since the epoch, 0: no limit)."""
+
+    tail: int = -1
+    since: float = 0.0
+    until: float = 0.0
+
+    @classmethod
+    def parse(cls, tail: str, since: str, until: str) -> Wanted:
+        """Raises UsageError."""
+        if tail != "all" and not re.fullmatch(r"-?\d+", tail):
+            raise UsageError(f"--tail {tail!r:.40} is not a number", exit_code=1)
+        count = -1 if tail == "all" or int(tail) < 0 else int(tail)
+        return cls(count, moment(since, "--since"), moment(until, "--until"))
+
+
+@dataclass(frozen=True)
+class Form:
+    """What stands before each line: its time, and the log's attributes (none, so a blank, as Docker prints it)."""
+
+    timestamps: bool = False
+    details: bool = False
+
+
+def moment(text: str, flag: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time, a date, a Unix time or a duration before now.  Raises UsageError."""
+    if not text:
+        return 0.0
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    complete = {10: "T00:00:00Z", 16: ":00Z", 19: "Z"}.get(len(text), "")
+    found = parse_time(text) or (parse_time(text + complete) if text[:4].isdigit() else 0.0)
+    return found or time.time() - parse_duration(text, flag) / 10**9
+
+
+def show(store: Store, container: Container, wanted: Wanted, form: Form, *, follow: bool) -> None:
+    """Write the records to stdout and stderr, as the container did.  Raises Unsupported when none are kept."""
+    if container.config.log.driver == "none":
+        raise Unsupported(f"container {container.name} keeps no log", hint="it was made with --log-driver none")
+    path = f"{store.paths.container(container.id)}/{NAME}"
+    first = _Reader(path)
+    records = (record for record in _all(path, first) if _within(record, wanted))
+    for record in records if wanted.tail < 0 else _last(records, wanted.tail):
+        _write(record, form)
+    while follow:
+        live = state.read(store.paths, container.id).live
+        for record in first.read():
+            if wanted.until and _time(record) > wanted.until:
+                return
+            _write(record, form)
+        if not live or (wanted.until and time.time() > wanted.until):
+            return
+        time.sleep(_PAUSE)
+
+
+class _Reader:
+    """The newest log file from its beginning, and what is added to it, through rotations."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._rest = b""
+        self._stream = _open(path)
+
+    def read(self) -> Iterator[bytes]:
+        """Complete records."""
+        yield from self._read_on()
+        try:
+            rotated = self._stream is None or os.stat(self._path).st_ino != os.fstat(self._stream).st_ino
+        except FileNotFoundError:
+            return
+        if rotated:
+            yield from self._read_on()  # what came before it was rotated
+            if self._stream is not None:
+                os.close(self._stream)
+            self._stream = _open(self._path)
+            yield from self._read_on()
+
+    def _read_on(self) -> Iterator[bytes]:
+        while self._stream is not None and (piece := os.read(self._stream, 1 << 18)):
+            lines = (self._rest + piece).split(b"\n")
+            self._rest = lines.pop()
+            yield from lines
+
+
+def _open(path: str) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+
+
+def _all(path: str, newest: _Reader) -> Iterator[bytes]:
+    number = 1
+    while os.path.exists(f"{path}.{number}"):
+        number += 1
+    for older in range(number - 1, 0, -1):
+        yield from _Reader(f"{path}.{older}")._read_on()
+    yield from newest.read()
+
+
+def _last(records: Iterator[bytes], count: int) -> deque[bytes]:
+    """The records of the last ``count`` lines; parts of a line belong together."""
+    kept: deque[bytes] = deque()
+    lines = 0
+    ended = True
+    for record in records:
+        lines += ended
+        ended = _is_whole(record)
+        kept.append(record)
+        while lines > count and kept:
+            lines -= _is_whole(kept.popleft())
+    return kept
+
+
+def _is_whole(record: bytes) -> bool:
+    return record.split(b" ", 3)[2:3] == [b"F"]
+
+
+def _time(record: bytes) -> float:
+    return parse_time(record.split(b" ", 1)[0].decode(errors="replace"))
+
+
+def _within(record: bytes, wanted: Wanted) -> bool:
+    if not wanted.since and not wanted.until:
+        return True
+    at = _time(record)
+    return at >= wanted.since and (not wanted.until or at <= wanted.until)
+
+
+def _write(record: bytes, form: Form) -> None:
+    fields = record.split(b" ", 3)
+    if len(fields) < 4:
+        return
+    stamp, stream, kind, text = fields
+    line = (
+        (stamp + b" " if form.timestamps else b"")
+        + (b" " if form.details else b"")
+        + text
+        + (b"\n" if kind == b"F" else b"")
+    )
+    descriptor = 2 if stream == b"stderr" else 1
+    while line:
+        line = line[os.write(descriptor, line) :]

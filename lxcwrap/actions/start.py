@@ -1,0 +1,160 @@
+"""``start``: everything that a supervisor has to be told, and telling it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lxcwrap.actions import ports, remove
+from lxcwrap.errors import Conflict, NotFound, RuntimeFailure
+from lxcwrap.model.container import Mount, MountKind
+from lxcwrap.runtime import connect, plans, siblings, state
+from lxcwrap.runtime.spawn import Channel
+from lxcwrap.storage.layers import lowers
+from lxcwrap.store import volumes
+from lxcwrap.store.containers import Container
+from lxcwrap.store.database import Store
+
+_FINISH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "finish.py")
+_TEARDOWN = 15.0  # seconds that the previous run may take to be taken down
+
+
+def start(store: Store, container: Container) -> None:
+    """Start in the background; returns once the container runs.  Does nothing when it runs already.
+
+    Raises RuntimeFailure, Conflict or NotFound.
+    """
+    if state.read(store.paths, container.id).live:
+        return
+    ports.claim(store, container.id)
+    if state.read(store.paths, container.id).live:  # another process started it meanwhile
+        ports.settled(container.id)
+        return
+    channel = launch(store, container)
+    try:
+        channel.wait_started()
+        for volume in volumes.of_container(store, container.id):
+            if not volume.filled:
+                volumes.mark_filled(store, volume.name)
+    except RuntimeFailure:
+        unpublish(store, container)
+        raise
+    finally:
+        ports.settled(container.id)
+        channel.close()
+
+
+def launch(store: Store, container: Container, supervisor: int | None = None) -> Channel:
+    """Give a supervisor the container to start: a fresh one, or the one (not sealed) waiting at a descriptor.
+
+    The caller says ``ports.settled`` once the container runs.
+    """
+    ports.claim(store, container.id)
+    sealed = container.id_base is None
+    if supervisor is not None and sealed:
+        os.close(supervisor)
+        supervisor = None
+    channel = Channel(siblings.supervisor(store.paths, sealed=sealed) if supervisor is None else supervisor)
+    try:
+        if not connect.wait_unsupervised(store.paths, container.id, _TEARDOWN):
+            raise Conflict(f"container {container.name} is held by another lxcwrap process")
+        remove.forget_cgroups(container.id)
+        plan = _plan(store, container)
+        channel.send_plan(plan)
+    except BaseException:
+        channel.close()
+        unpublish(store, container)
+        ports.settled(container.id)
+        raise
+    return channel
+
+
+def _plan(store: Store, container: Container) -> dict[str, object]:
+    config, paths = container.config, store.paths
+    sources, fresh = _volumes(store, config.mounts)
+    hostname = config.hostname or container.id[:12]
+    return plans.for_container(
+        container.id,
+        config,
+        directory=paths.container(container.id),
+        run=paths.container_run(container.id),
+        driver=container.driver,
+        lowers=lowers(store, container.chain_id) if container.chain_id else (),
+        id_base=container.id_base,
+        hostname=hostname,
+        network=_network(store, container),
+        sources=sources,
+        fresh=fresh,
+        after=[sys.executable, "-I", "-S", _FINISH, paths.root, container.id] if _needs_finish(container) else [],
+    )
+
+
+def _needs_finish(container: Container) -> bool:
+    """Whether something outside the supervisor has to be taken down at the end."""
+    network = container.config.network
+    return container.config.auto_remove or bool(network.ports) or network.publish_all
+
+
+def _network(store: Store, container: Container) -> plans.Network:
+    from lxcwrap.network import plan
+
+    mode = container.config.network.mode
+    ports.release_dead(store)
+    planned = plan.plan(store, container)
+    _publish(store, container, planned.address)
+    items = tuple(planned.config_items)
+    if planned.join:
+        pid = state.read(store.paths, planned.join).pid
+        if not pid:
+            raise Conflict(f"container {planned.join[:12]}, whose network is to be joined, is not running")
+        items = (("lxc.namespace.share.net", str(pid)),)
+    own = mode != "host" and not planned.join
+    return plans.Network(items, planned.hosts, planned.resolv_conf, own)
+
+
+def _publish(store: Store, container: Container, address: str) -> None:
+    network = container.config.network
+    if network.ports or network.publish_all:
+        from lxcwrap.network import publish
+
+        publish.publish(
+            store,
+            container.id,
+            network.ports,
+            container.config.exposed,
+            network.publish_all,
+            address,
+            is_running=lambda other: ports.is_held(store, other),
+        )
+
+
+def unpublish(store: Store, container: Container) -> None:
+    """Give the host's ports back."""
+    network = container.config.network
+    if network.ports or network.publish_all:
+        from lxcwrap.network import publish
+
+        publish.unpublish(store, container.id)
+
+
+def _volumes(store: Store, mounts: tuple[Mount, ...]) -> tuple[dict[Mount, str], frozenset[Mount]]:
+    """Host paths of all mounts' sources, and the volumes that are to be filled with the image's content."""
+    sources: dict[Mount, str] = {}
+    fresh = set()
+    for mount in mounts:
+        if mount.kind is MountKind.VOLUME:
+            volume = volumes.get(store, mount.source)
+            sources[mount] = store.paths.volume(volume.name)
+            if not volume.filled and not mount.no_copy:
+                fresh.add(mount)
+        elif mount.kind is MountKind.BIND:
+            sources[mount] = _bind_source(mount)
+    return sources, frozenset(fresh)
+
+
+def _bind_source(mount: Mount) -> str:
+    if not os.path.lexists(mount.source):
+        if not mount.create_source:
+            raise NotFound(f"bind source path does not exist: {mount.source}", exit_code=125)
+        os.makedirs(mount.source, exist_ok=True)
+    return mount.source

@@ -1,0 +1,102 @@
+"""Volumes as ``lxcwrap volume`` lists, shows and prunes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lxcwrap.actions import sizes
+from lxcwrap.errors import Conflict, LxcwrapError
+from lxcwrap.model import phrases
+from lxcwrap.model.godata import map_
+from lxcwrap.model.selection import labels_match, truth
+from lxcwrap.store import volumes
+from lxcwrap.store.database import Store
+from lxcwrap.store.volumes import Volume
+
+FILTERS = ("dangling", "driver", "label", "name")
+PRUNE_FILTERS = ("all", "label", "label!")
+
+Filters = Mapping[str, tuple[str, ...]]
+
+
+def select(store: Store, filters: Filters) -> list[Volume]:
+    """The volumes that fit, by name.  Raises UsageError for a value that makes no sense."""
+    used = volumes.used(store)
+    dangling = truth(filters["dangling"], "dangling") if "dangling" in filters else None
+    return [
+        volume
+        for volume in volumes.listing(store)
+        if (dangling is None or (volume.name not in used) == dangling)
+        and ("driver" not in filters or volume.driver in filters["driver"])
+        and ("name" not in filters or any(part in volume.name for part in filters["name"]))
+        and labels_match(filters.get("label", ()), dict(volume.labels))
+    ]
+
+
+def row(store: Store, volume: Volume) -> dict[str, Any]:
+    """What ``volume ls`` prints, by the names that ``--format`` knows."""
+    labels = dict(volume.labels)
+    return {
+        "Driver": volume.driver,
+        "Name": volume.name,
+        "Labels": ",".join(f"{name}={value}" for name, value in labels.items()),
+        "Label": lambda name: labels.get(name, ""),
+        "Mountpoint": store.paths.volume(volume.name),
+        "Scope": "local",
+        "Availability": "N/A",
+        "Group": "N/A",
+        "Links": "N/A",
+        "Size": "N/A",
+        "Status": "N/A",
+    }
+
+
+def document(store: Store, name: str) -> dict[str, Any]:
+    """``volume inspect``.  Raises NotFound."""
+    volume = volumes.get(store, name)
+    return {
+        "CreatedAt": phrases.rfc3339(int(volume.created)).replace(".000000000", ""),
+        "Driver": volume.driver,
+        "Labels": map_(volume.labels),
+        "Mountpoint": store.paths.volume(volume.name),
+        "Name": volume.name,
+        "Options": map_(volume.options),
+        "Scope": "local",
+    }
+
+
+def prune(store: Store, filters: Filters) -> tuple[list[str], int]:
+    """Remove what no container uses: anonymous volumes, with the filter all=true named ones too.
+
+    Returns the names and the bytes freed.
+    """
+    everything = truth(filters["all"], "all") if "all" in filters else False
+    used = volumes.used(store)
+    removed, freed = [], 0
+    for volume in volumes.listing(store):
+        labels = dict(volume.labels)
+        if volume.name in used or not (volume.anonymous or everything):
+            continue
+        unwanted = any(labels_match((item,), labels) for item in filters.get("label!", ()))
+        if unwanted or not labels_match(filters.get("label", ()), labels):
+            continue
+        size = sizes.tree(store.paths.volume(volume.name))
+        try:
+            volumes.remove(store, volume.name)
+        except Conflict:
+            continue  # a container took it meanwhile
+        removed.append(volume.name)
+        freed += size
+    return removed, freed
+
+
+def pairs(items: tuple[str, ...], what: str) -> tuple[tuple[str, str], ...]:
+    """``name=value`` words; a name alone has an empty value.  Raises LxcwrapError for an empty name."""
+    found = {}
+    for item in items:
+        name, _, value = item.partition("=")
+        if not name:
+            raise LxcwrapError(f"{what} {item!r} has no name")
+        found[name] = value
+    return tuple(found.items())

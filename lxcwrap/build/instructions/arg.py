@@ -1,0 +1,53 @@
+"""ARG NAME[=default] …: variables of the build alone, from --build-arg, the default, or before the first FROM."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lxcwrap.build.line import Line, check_flags
+from lxcwrap.build.stage import Stage
+from lxcwrap.build.words import split_words
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Arg:
+    """(name, default not expanded yet or None) in order."""
+
+    line: Line
+    names: tuple[tuple[str, str | None], ...]
+
+    def plan(self, stage: Stage) -> None:
+        for name, default in self.names:
+            value = None if default is None else stage.expand(default, self.line)
+            stage.args[name] = _value(stage, name, value)
+        stage.remember(self.line, f"ARG {' '.join(_shown(name, stage.args[name]) for name, _ in self.names)}")
+
+
+def _value(stage: Stage, name: str, default: str | None) -> str | None:
+    """--build-arg, then this line's default, then the platform's own, then the one declared before FROM."""
+    arguments = stage.arguments
+    if name in arguments.given:
+        return arguments.given[name]
+    if default is not None:
+        return default
+    if name in arguments.outer:
+        return arguments.outer[name]
+    return arguments.platform.get(name)
+
+
+def _shown(name: str, value: str | None) -> str:
+    return name if value is None else f"{name}={value}"
+
+
+def parse(line: Line) -> Arg:
+    check_flags(line)
+    names: list[tuple[str, str | None]] = []
+    for word in split_words(line.rest, line.escape):
+        name, equals, default = word.partition("=")
+        if not _NAME.fullmatch(name):
+            raise line.error(f"ARG: {name!r:.60} is not a variable's name")
+        names.append((name, default if equals else None))
+    return Arg(line, tuple(names))

@@ -1,0 +1,38 @@
+"""Docker's commands that lxcwrap does not have, and what to do instead.  Loaded when one is asked for."""
+
+from __future__ import annotations
+
+_SWARM = "lxcwrap has no swarm"
+
+REASONS = {
+    "update": "make the container anew with the limits it is to have",
+    "events": "see: lxcwrap ps -a, lxcwrap logs",
+    "compose": "describing applications comes with a later version",
+    "buildx": "see: lxcwrap build",
+    "trust": "images are checked by digest, not by signature",
+    "context": "there is no daemon to connect to",
+    "plugin": "there are no plugins",
+    "manifest": "see: lxcwrap pull --platform",
+    "checkpoint": "containers are not checkpointed",
+    "swarm": _SWARM,
+    "service": _SWARM,
+    "stack": _SWARM,
+    "node": _SWARM,
+    "secret": _SWARM,
+    "config": _SWARM,
+    "network create": "networks of your own come with a later version",
+    "network rm": "networks of your own come with a later version",
+    "network connect": "networks of your own come with a later version",
+    "network disconnect": "networks of your own come with a later version",
+    "network prune": "networks of your own come with a later version",
+    "volume update": "volumes are local directories",
+}
+
+
+def reason(group: str, name: str) -> str:
+    """Why there is no such command of Docker's; '' when Docker has none either.
+
+    ``group``: what stands before it, as in ``lxcwrap network``.
+    """
+    words = [*group.split()[1:], name]
+    return REASONS.get(" ".join(words), REASONS.get(name, "") if words[0] == "container" else "")

@@ -1,0 +1,7 @@
+"""``image rm`` is ``rmi``."""
+
+from __future__ import annotations
+
+from lxcwrap.cli.commands.rmi import command
+
+__all__ = ["command"]

@@ -1,0 +1,1 @@
+"""Look after this host."""

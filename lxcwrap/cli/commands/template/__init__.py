@@ -1,0 +1,1 @@
+"""Make base images from their definitions."""

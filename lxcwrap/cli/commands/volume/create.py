@@ -1,0 +1,52 @@
+"""Make a volume."""
+
+from __future__ import annotations
+
+import click
+
+from lxcwrap.cli.app import App, pass_app
+from lxcwrap.cli.refused import refused
+from lxcwrap.errors import Unsupported, UsageError
+
+EXAMPLES = """\b
+Examples:
+  lxcwrap volume create data
+  lxcwrap volume create --label app=shop data
+  lxcwrap run -v data:/var/lib/data busybox touch /var/lib/data/x
+"""
+
+_CLUSTER = "cluster volumes need a Swarm"
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("name", default="", metavar="[VOLUME]")
+@click.option("-d", "--driver", default="local", metavar="NAME", help="Only 'local'.", show_default=True)
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="NAME=VALUE", help="An option of the driver.")
+@refused("--availability", reason=_CLUSTER)
+@refused("--group", reason=_CLUSTER)
+@refused("--limit-bytes", reason=_CLUSTER)
+@refused("--required-bytes", reason=_CLUSTER)
+@refused("--scope", reason=_CLUSTER)
+@refused("--secret", reason=_CLUSTER)
+@refused("--sharing", reason=_CLUSTER)
+@refused("--topology-preferred", reason=_CLUSTER)
+@refused("--topology-required", reason=_CLUSTER)
+@refused("--type", reason=_CLUSTER)
+@pass_app
+def command(app: App, name: str, driver: str, labels: tuple[str, ...], options: tuple[str, ...]) -> None:
+    """Make a volume; without a name, an anonymous one.  One that exists is left as it is."""
+    from lxcwrap.actions.volumes import pairs
+    from lxcwrap.model.names import check_text
+    from lxcwrap.store import volumes
+
+    if options:
+        raise Unsupported(
+            f"volume option {options[0].partition('=')[0]!r} is not supported by the local driver",
+            hint="mount what is special with run --mount",
+        )
+    for label in labels:
+        check_text(label, "label", newlines=True)
+    if len(name) == 1:
+        raise UsageError(f"volume name {name!r} is too short", hint="use at least two characters", exit_code=1)
+    click.echo(volumes.create(app.store, name, labels=pairs(labels, "label"), driver=driver).name)

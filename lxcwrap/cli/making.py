@@ -1,0 +1,51 @@
+"""What ``run`` and ``create`` do with their options: the image, the merged configuration, the container."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from lxcwrap.actions import create, run
+from lxcwrap.cli.app import App
+from lxcwrap.cli.terminal import printable
+from lxcwrap.errors import LxcwrapError
+from lxcwrap.model.container import ContainerConfig
+from lxcwrap.storage import driver as drivers
+from lxcwrap.storage.driver import Driver
+from lxcwrap.store import images
+from lxcwrap.store.containers import Container
+from lxcwrap.store.images import Image
+
+
+def make(app: App, config: ContainerConfig, options: dict[str, Any]) -> Container:
+    """A new container.  What fails here exits with 125, as Docker's run does."""
+    try:
+        return _make(app, config, options)
+    except LxcwrapError as error:
+        error.exit_code = 125
+        raise
+
+
+def _make(app: App, config: ContainerConfig, options: dict[str, Any]) -> Container:
+    driver = drivers.choose(app.store, app.storage_driver)
+
+    image = run.image(app.store, config.image, options["pull"], lambda: _pull(app, driver, config.image, options))
+    defaults = images.config(app.store, image.id).config
+    merged = create.merge(defaults, config, entrypoint_given=options["entrypoint"] is not None)
+    container = create.create(app.store, driver, merged, options["name"] or None, image)
+    if config.cidfile:
+        run.write_cidfile(config.cidfile, container.id)
+    return container
+
+
+def _pull(app: App, driver: Driver, text: str, options: dict[str, Any]) -> Image:
+    from lxcwrap.actions.pull import pull
+    from lxcwrap.cli.progress import shown
+    from lxcwrap.model.image import Platform
+    from lxcwrap.model.reference import parse
+
+    if not options["quiet"] and options["pull"] != "always":
+        print(printable(f"Unable to find image '{text}' locally"), file=sys.stderr)
+    wanted = Platform.parse(options["platform"]) if options["platform"] else None
+    with shown(quiet=options["quiet"], errors=True) as progress:
+        return pull(app.store, driver, parse(text).with_default_tag(), platform=wanted, progress=progress)

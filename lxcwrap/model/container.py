@@ -1,0 +1,201 @@
+"""What a container is asked to be: frozen, complete, independent of how it is run."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from lxcwrap.model.health import HealthCheck
+from lxcwrap.model.record import Record
+
+
+class MountKind(enum.Enum):
+    """Where a mount's content comes from."""
+
+    BIND = "bind"
+    VOLUME = "volume"
+    TMPFS = "tmpfs"
+    IMAGE = "image"
+
+
+class RestartKind(enum.Enum):
+    """When a container that ended is started again."""
+
+    NO = "no"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+    UNLESS_STOPPED = "unless-stopped"
+
+
+class UserNamespace(enum.Enum):
+    """Whether root in the container is root on the host."""
+
+    DEFAULT = ""  # PRIVATE wherever the kernel can, else HOST
+    PRIVATE = "private"
+    HOST = "host"
+
+
+@dataclass(frozen=True)
+class Mount(Record):
+    """A mount into the container.  ``options`` are tmpfs's (``size=64m``) or bind's propagation words."""
+
+    nested: ClassVar[dict[str, type[Any]]] = {"kind": MountKind}
+
+    kind: MountKind
+    target: str  # absolute path in the container
+    source: str = ""  # host path of a bind, volume's name, image reference; empty: anonymous volume
+    read_only: bool = False
+    options: tuple[str, ...] = ()
+    no_copy: bool = False  # a new volume is not filled with the image's content
+    create_source: bool = False  # -v makes a missing host directory, --mount does not
+    subpath: str = ""
+    anonymous: bool = False  # removed with the container by --rm and rm -v
+
+
+@dataclass(frozen=True)
+class Port(Record):
+    """A published port.  ``host_port`` 0 asks for a free one; ``host_ip`` '' for the configured default."""
+
+    container_port: int
+    protocol: str = "tcp"  # tcp, udp, sctp
+    host_ip: str = ""
+    host_port: int = 0
+
+
+@dataclass(frozen=True)
+class Device(Record):
+    """A host device made available in the container; ``permissions`` is a subset of ``rwm``."""
+
+    source: str
+    target: str
+    permissions: str = "rwm"
+
+
+@dataclass(frozen=True)
+class Ulimit(Record):
+    """A setrlimit(2) pair; -1 is unlimited."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True)
+class RestartPolicy(Record):
+    """``limit`` counts restarts and goes with ON_FAILURE only; 0 is no limit."""
+
+    nested: ClassVar[dict[str, type[Any]]] = {"kind": RestartKind}
+
+    kind: RestartKind = RestartKind.NO
+    limit: int = 0
+
+
+@dataclass(frozen=True)
+class Resources(Record):
+    """Limits.  Bytes, nano-CPUs, counts; 0 or '' leaves the kernel's default, -1 is unlimited where that differs."""
+
+    memory: int = 0
+    memory_swap: int = 0  # memory + swap, as Docker counts; -1 is unlimited swap
+    memory_reservation: int = 0
+    nano_cpus: int = 0  # --cpus times 10**9
+    cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    pids_limit: int = 0
+    ulimits: tuple[Ulimit, ...] = ()
+    shm_size: int = 64 * 1024 * 1024
+
+    nested: ClassVar[dict[str, type[Any]]] = {"ulimits": Ulimit}
+
+
+@dataclass(frozen=True)
+class LogConfig(Record):
+    """``local``: rotating files of ``max_size`` bytes, ``max_file`` of them."""
+
+    driver: str = "local"
+    max_size: int = 20 * 1024 * 1024
+    max_file: int = 5
+
+
+@dataclass(frozen=True)
+class Security(Record):
+    """What a container may do beyond or short of the defaults (design, section 6)."""
+
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()  # without CAP_, upper case; ALL is allowed
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()  # no-new-privileges, seccomp=…, apparmor=…, systempaths=unconfined
+    user_namespace: UserNamespace = UserNamespace.DEFAULT
+    devices: tuple[Device, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
+    read_only: bool = False
+
+    nested: ClassVar[dict[str, type[Any]]] = {"user_namespace": UserNamespace, "devices": Device}
+
+
+@dataclass(frozen=True)
+class NetworkConfig(Record):
+    """How a container is on the network.  ``mode``: bridge, none, host, container:<id>, or a network's name."""
+
+    mode: str = "bridge"
+    ports: tuple[Port, ...] = ()
+    publish_all: bool = False
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()  # name:address; address may be host-gateway
+    mac_address: str = ""
+
+    nested: ClassVar[dict[str, type[Any]]] = {"ports": Port}
+
+
+@dataclass(frozen=True)
+class ContainerConfig(Record):
+    """Everything that ``create`` decides: image defaults and the user's flags, merged.  Stored as JSON in the row."""
+
+    nested: ClassVar[dict[str, type[Any]]] = {
+        "mounts": Mount,
+        "health": HealthCheck,
+        "resources": Resources,
+        "security": Security,
+        "network": NetworkConfig,
+        "restart": RestartPolicy,
+        "log": LogConfig,
+    }
+
+    image: str  # as the user typed it
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()  # appended to the entrypoint
+    env: tuple[str, ...] = ()  # NAME=value, image's first, later ones win already applied
+    working_dir: str = "/"
+    user: str = ""  # user[:group], names or numbers, resolved in the rootfs at start
+    groups: tuple[str, ...] = ()
+    hostname: str = ""  # '' : the short id
+    domainname: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    exposed: tuple[str, ...] = ()  # port/protocol
+    stop_signal: str = "SIGTERM"
+    stop_timeout: int = 10  # seconds
+    tty: bool = False
+    interactive: bool = False  # keep stdin open
+    attach: tuple[str, ...] = ()
+    init: bool = False
+    system: bool = False  # boots a full init such as systemd
+    auto_remove: bool = False
+    detached: bool = False
+    cidfile: str = ""
+    mounts: tuple[Mount, ...] = ()
+    health: HealthCheck = field(default_factory=HealthCheck)
+    resources: Resources = field(default_factory=Resources)
+    security: Security = field(default_factory=Security)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
+    log: LogConfig = field(default_factory=LogConfig)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """What is executed."""
+        return self.entrypoint + self.command

@@ -1,0 +1,107 @@
+"""Networks as plain data: what one is, what a container gets of it, and what network.yaml may say."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, fields
+from typing import Any
+
+from lxcwrap.errors import UsageError
+from lxcwrap.model.record import Record
+
+ANY = "0.0.0.0"
+
+
+@dataclass(frozen=True)
+class NetworkDefinition(Record):
+    """A bridge with NAT.  Stored as JSON in the networks table."""
+
+    id: str  # 64 hex digits
+    name: str
+    bridge: str  # the interface
+    subnet: str  # 10.99.0.0/16
+    gateway: str  # the bridge's own address
+    mtu: int  # bytes
+
+    @property
+    def prefix(self) -> int:
+        return int(self.subnet.partition("/")[2])
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """What a container starts with.  ``config_items`` are liblxc's; ``hosts`` and ``resolv_conf`` are files' contents.
+
+    ``join`` is the container whose network namespace is shared ('' for none): the runtime knows its process.
+    """
+
+    config_items: tuple[tuple[str, str], ...]
+    address: str = ""
+    gateway: str = ""
+    mac: str = ""
+    hosts: str = ""
+    resolv_conf: str = ""
+    join: str = ""
+
+
+@dataclass(frozen=True)
+class NetworkSettings(Record):
+    """/etc/lxcwrap/network.yaml; '' , 0 and () leave the choice to lxcwrap."""
+
+    subnet: str = ""  # of the default bridge
+    bind: str = ANY  # where -p listens when it names no address
+    mtu: int = 0
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+
+
+def parse_settings(plain: Any, where: str) -> NetworkSettings:
+    """The settings in ``plain`` (as YAML gives them) of the file ``where``.  Raises UsageError."""
+    if plain is None:
+        return NetworkSettings()
+    if not isinstance(plain, dict):
+        raise _wrong(where, "it is not a mapping")
+    known = [field.name for field in fields(NetworkSettings)]
+    for key in plain:
+        if key not in known:
+            raise _wrong(where, f"unknown key {key!r} (known: {', '.join(known)})")
+    lists = {key: _texts(plain[key], key, where) for key in ("dns", "dns_search", "dns_options") if key in plain}
+    if "subnet" in plain:
+        check_subnet(str(plain["subnet"]), where)
+    for address in (*lists.get("dns", ()), str(plain.get("bind", ANY))):
+        check_address(address, where)
+    mtu = plain.get("mtu", 0)
+    if not isinstance(mtu, int) or not (mtu == 0 or 576 <= mtu <= 65535):
+        raise _wrong(where, f"mtu {mtu!r} is not between 576 and 65535")
+    return NetworkSettings(subnet=str(plain.get("subnet", "")), bind=str(plain.get("bind", ANY)), mtu=mtu, **lists)
+
+
+def _texts(value: Any, key: str, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _wrong(where, f"{key} is not a list of texts")
+    return tuple(value)
+
+
+def check_subnet(text: str, where: str) -> ipaddress.IPv4Network:
+    """An IPv4 subnet with room for containers.  Raises UsageError."""
+    try:
+        subnet = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise _wrong(where, f"subnet {text!r:.60}: {error}") from None
+    if not 8 <= subnet.prefixlen <= 28:
+        raise _wrong(where, f"subnet {text} must be between a /8 and a /28")
+    return subnet
+
+
+def check_address(text: str, where: str) -> str:
+    """An IP address.  Raises UsageError."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise _wrong(where, f"{text!r:.60} is not an IP address") from None
+    return text
+
+
+def _wrong(where: str, what: str) -> UsageError:
+    return UsageError(f"{where}: {what}", exit_code=1)

@@ -1,0 +1,264 @@
+"""The values of the flags of ``run`` and ``create``, as Docker's users write them.  Pure.
+
+Each function raises UsageError for what does not parse.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lxcwrap.errors import UsageError
+from lxcwrap.model.container import Device, Mount, MountKind, Port, RestartKind, RestartPolicy, Ulimit
+from lxcwrap.model.names import check_name
+from lxcwrap.model.units import parse_bytes
+
+_PROTOCOLS = ("tcp", "udp", "sctp")
+_VOLUME_WORDS = ("ro", "rw", "z", "Z", "nocopy", "rprivate", "private", "rshared", "shared", "rslave", "slave",
+                 "consistent", "cached", "delegated", "rbind", "bind")  # fmt: skip
+_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+_ULIMIT = re.compile(r"([a-z]+)=(-?\d+|unlimited)(?::(-?\d+|unlimited))?")
+
+
+def volume(text: str) -> Mount:
+    """``[SOURCE:]TARGET[:OPTIONS]``: a host path, a volume's name, or nothing for an anonymous volume."""
+    parts = text.split(":")
+    if len(parts) > 3 or not all(parts):
+        raise UsageError(f"invalid volume {text!r:.120}", hint="write HOST-DIR:/dir, NAME:/dir or /dir, then :ro")
+    source = parts[0] if len(parts) > 1 else ""
+    target = parts[1] if len(parts) > 1 else parts[0]
+    words = parts[2].split(",") if len(parts) == 3 else []
+    for word in words:
+        if word not in _VOLUME_WORDS:
+            raise UsageError(f"invalid volume {text!r:.120}: unknown option {word!r:.40}")
+    target = absolute(target, f"invalid volume {text!r:.120}: the target")
+    is_bind = source.startswith(("/", "./", "../")) or source in (".", "..")
+    if source and not is_bind:
+        check_name(source, "volume")
+    return Mount(
+        kind=MountKind.BIND if is_bind else MountKind.VOLUME,
+        target=target,
+        source=source,
+        read_only="ro" in words,
+        options=tuple(word for word in words if word in ("bind",)),
+        no_copy="nocopy" in words,
+        create_source=is_bind,
+        anonymous=not source,
+    )
+
+
+def absolute(path: str, what: str) -> str:
+    """A normalised absolute path in the container."""
+    if not path.startswith("/"):
+        raise UsageError(f"{what} {path!r:.120} is not an absolute path")
+    kept: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            kept = kept[:-1]
+        elif part not in ("", "."):
+            kept.append(part)
+    if not kept:
+        raise UsageError(f"{what} cannot be '/'")
+    return "/" + "/".join(kept)
+
+
+def tmpfs(text: str) -> Mount:
+    """``TARGET[:OPTIONS]``."""
+    target, _, options = text.partition(":")
+    known = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "huge", "mpol")
+    flags = ("rw", "ro", "exec", "noexec", "suid", "nosuid", "dev", "nodev")
+    for option in filter(None, options.split(",")):
+        if option.partition("=")[0] not in known and option not in flags:
+            raise UsageError(f"invalid tmpfs option {option!r:.60}")
+    return Mount(
+        kind=MountKind.TMPFS,
+        target=absolute(target, f"invalid tmpfs {text!r:.120}: the target"),
+        options=tuple(filter(None, options.split(","))),
+    )
+
+
+def ports(text: str) -> list[Port]:
+    """``[[IP:]HOST-PORT:]PORT[/PROTOCOL]``, each port also a range."""
+    rest, _, protocol = text.partition("/")
+    protocol = protocol or "tcp"
+    if protocol not in _PROTOCOLS:
+        raise UsageError(f"invalid port {text!r:.80}: protocol {protocol!r:.20} is not tcp, udp or sctp")
+    before, _, container = rest.rpartition(":")
+    address, host = _address(before, text)
+    inside = _range(container, text)
+    outside = _range(host, text) if host else [0] * len(inside)
+    if len(outside) != len(inside):
+        raise UsageError(f"invalid port {text!r:.80}: the two ranges differ in length")
+    return [Port(one, protocol, address, other) for one, other in zip(inside, outside, strict=True)]
+
+
+def _address(before: str, text: str) -> tuple[str, str]:
+    """(host address, host port range) of what stands before the container's port."""
+    if before.startswith("["):
+        address, _, host = before[1:].partition("]")
+        host = host.removeprefix(":")
+    elif ":" in before:
+        address, _, host = before.rpartition(":")
+    else:
+        return "", before
+    import ipaddress  # 4 ms that most commands can do without
+
+    try:
+        return str(ipaddress.ip_address(address)), host
+    except ValueError:
+        raise UsageError(f"invalid port {text!r:.80}: {address!r:.60} is not an IP address") from None
+
+
+def _range(text: str, whole: str) -> list[int]:
+    match = _RANGE.fullmatch(text)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 0 < first <= last <= 65535:
+        raise UsageError(f"invalid port {whole!r:.80}", hint="write 8080:80, 127.0.0.1:8080:80/tcp or 80")
+    return list(range(first, last + 1))
+
+
+def exposed(text: str) -> list[str]:
+    """``PORT[-PORT][/PROTOCOL]`` as ``port/protocol``."""
+    rest, _, protocol = text.partition("/")
+    if (protocol or "tcp") not in _PROTOCOLS:
+        raise UsageError(f"invalid port {text!r:.80}: protocol {protocol!r:.20} is not tcp, udp or sctp")
+    return [f"{port}/{protocol or 'tcp'}" for port in _range(rest, text)]
+
+
+def device(text: str) -> Device:
+    """``SOURCE[:TARGET[:PERMISSIONS]]``."""
+    parts = text.split(":")
+    if len(parts) == 2 and not parts[1].startswith("/"):
+        parts = [parts[0], parts[0], parts[1]]
+    source, target, permissions = (*parts, *("", "")[len(parts) - 1 :])[:3] if len(parts) < 4 else ("", "", "")
+    permissions = permissions or "rwm"
+    if not source.startswith("/dev/") or set(permissions) - set("rwm"):
+        raise UsageError(f"invalid device {text!r:.120}", hint="write /dev/fuse or /dev/sda:/dev/xvda:r")
+    return Device(source, absolute(target or source, "device target"), permissions)
+
+
+def ulimit(text: str) -> Ulimit:
+    """``NAME=SOFT[:HARD]``."""
+    match = _ULIMIT.fullmatch(text)
+    if not match:
+        raise UsageError(f"invalid ulimit {text!r:.80}", hint="write nofile=1024:2048")
+    soft, hard = (-1 if value == "unlimited" else int(value) for value in (match[2], match[3] or match[2]))
+    if hard >= 0 and (soft > hard or soft < 0):
+        raise UsageError(f"invalid ulimit {text!r:.80}: the soft limit is above the hard one")
+    return Ulimit(match[1], soft, hard)
+
+
+def restart(text: str) -> RestartPolicy:
+    """``no``, ``always``, ``unless-stopped``, ``on-failure[:N]``."""
+    name, _, limit = text.partition(":")
+    try:
+        kind = RestartKind(name or "no")
+    except ValueError:
+        raise UsageError(
+            f"invalid restart policy {text!r:.60}", hint="no, on-failure[:N], always or unless-stopped"
+        ) from None
+    if limit and kind is not RestartKind.ON_FAILURE:
+        raise UsageError(f"invalid restart policy {text!r:.60}: a count goes with on-failure only")
+    if limit and not limit.isdigit():
+        raise UsageError(f"invalid restart policy {text!r:.60}: {limit!r:.20} is not a count")
+    return RestartPolicy(kind, int(limit or 0))
+
+
+def pair(text: str, what: str) -> tuple[str, str]:
+    """``NAME=VALUE``; the value may be missing."""
+    name, _, value = text.partition("=")
+    if not name.strip():
+        raise UsageError(f"invalid {what} {text!r:.120}: no name before the '='")
+    return name, value
+
+
+def label(text: str) -> tuple[str, str]:
+    """``NAME=VALUE``; Docker allows no white space in the name."""
+    name, value = pair(text, "label")
+    if name.split() != [name]:
+        raise UsageError(f"invalid label {text!r:.120}: white space in the name")
+    return name, value
+
+
+def known_numbers(text: str, flag: str, known: str) -> None:
+    """``0-2,4``, all of them in ``known``, which is written the same way."""
+    unknown = _numbers(text, flag) - _numbers(known, flag)
+    if unknown:
+        raise UsageError(f"{flag} {text!r:.40}: not on this host, which has {known}")
+
+
+def _numbers(text: str, flag: str) -> set[int]:
+    found: set[int] = set()
+    for part in filter(None, text.split(",")):
+        match = _RANGE.fullmatch(part)
+        if not match or int(match[2] or match[1]) < int(match[1]):
+            raise UsageError(f"{flag} {text!r:.40}: write numbers and ranges: 0-2,4")
+        found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return found
+
+
+def extra_host(text: str) -> str:
+    """``NAME:ADDRESS`` or ``NAME=ADDRESS``; the address may be ``host-gateway``."""
+    separator = "=" if "=" in text else ":"
+    name, _, address = text.partition(separator)
+    address = address.strip("[]")
+    if not name or not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise UsageError(f"invalid --add-host {text!r:.120}", hint="write NAME:ADDRESS")
+    if address != "host-gateway":
+        ip(address, f"invalid --add-host {text!r:.120}")
+    return f"{name}:{address}"
+
+
+def ip(text: str, what: str) -> str:
+    """An address in its normal form."""
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise UsageError(f"{what}: {text!r:.60} is not an IP address") from None
+
+
+def resolver_word(text: str, flag: str) -> str:
+    """One word of a line of resolv.conf: white space in it would be another word or another line."""
+    if not re.fullmatch(r"[!-~]+", text):
+        raise UsageError(f"{flag} {text!r:.80} is not allowed", hint="one word without blanks")
+    return text
+
+
+def nano_cpus(text: str) -> int:
+    """``1.5`` cpus in billionths."""
+    if not re.fullmatch(r"\d*\.?\d{0,9}", text) or not any(c.isdigit() for c in text):
+        raise UsageError(f"invalid --cpus {text!r:.40}", hint="write 0.5 or 2")
+    return round(float(text) * 10**9)
+
+
+def size(text: str, flag: str, least: int = 0) -> int:
+    """Bytes; -1 is kept."""
+    count = parse_bytes(text, flag)
+    if 0 < count < least:
+        raise UsageError(f"{flag} {text}: the least is {least // 1024 // 1024} MiB")
+    return count
+
+
+def environment_file(content: str, path: str, surroundings: dict[str, str]) -> list[str]:
+    """``NAME=value`` lines; ``NAME`` alone takes the caller's; # begins a comment line."""
+    items = []
+    for number, line in enumerate(content.splitlines(), 1):
+        line = line.lstrip()
+        if not line or line.startswith("#"):
+            continue
+        name = line.partition("=")[0]
+        if not name or name != name.strip() or " " in name or "\t" in name:
+            raise UsageError(f"{path}, line {number}: {line!r:.80} has no variable name before '='")
+        items += environment(line, surroundings)
+    return items
+
+
+def environment(text: str, surroundings: dict[str, str]) -> list[str]:
+    """``NAME=value``, or ``NAME`` for the caller's value (nothing if the caller has none)."""
+    name, equals, _ = text.partition("=")
+    if not name:
+        raise UsageError(f"invalid environment variable {text!r:.80}")
+    if equals:
+        return [text]
+    return [f"{name}={surroundings[name]}"] if name in surroundings else []

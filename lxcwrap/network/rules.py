@@ -1,0 +1,119 @@
+"""The nftables table of one state root: its text, and the elements of its maps.
+
+Published ports are elements of two maps, so that publishing one is adding an element, however many there are.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lxcwrap.kernel.nftables import Element
+from lxcwrap.model.network import ANY, NetworkDefinition
+
+ANYWHERE, BOUND = "anywhere", "bound"  # maps: ports on every address of the host, ports on one
+PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": 132}
+
+_TABLE = """\
+table inet {table} {{
+    comment "{comment}"
+    map anywhere {{
+        type inet_proto . inet_service : ipv4_addr . inet_service
+        {anywhere}
+    }}
+    map bound {{
+        type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+        {bound}
+    }}
+    chain publish {{
+        dnat ip to ip daddr . meta l4proto . th dport map @bound
+        dnat ip to meta l4proto . th dport map @anywhere
+    }}
+    # From other machines and from containers.  The loopback net is for this host's own processes alone.
+    chain prerouting {{
+        type nat hook prerouting priority dstnat; policy accept;
+        ip daddr 127.0.0.0/8 return
+        fib daddr type local jump publish
+    }}
+    # From this host, to its own addresses and to 127.0.0.1.
+    chain output {{
+        type nat hook output priority -100; policy accept;
+        fib daddr type local jump publish
+    }}
+    chain postrouting {{
+        type nat hook postrouting priority srcnat; policy accept;
+        ip saddr {subnet} oifname != "{bridge}" masquerade
+        oifname "{bridge}" ip saddr 127.0.0.0/8 masquerade
+        oifname "{bridge}" ip saddr {subnet} ct status dnat masquerade
+    }}
+    # route_localnet is on for the bridge, so that 127.0.0.1 can be published: containers must not use it.
+    chain guard {{
+        type filter hook prerouting priority raw; policy accept;
+        iifname "{bridge}" ip daddr 127.0.0.0/8 drop
+    }}
+    # Other machines and other bridges reach what is published, by its published port.
+    chain forward {{
+        type filter hook forward priority filter; policy accept;
+        iifname "{bridge}" accept
+        oifname "{bridge}" ct state established,related accept
+        oifname "{bridge}" ct status dnat accept
+        oifname "{bridge}" drop
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A port of the host that leads to a container's ``address``; ``host_ip`` 0.0.0.0 is every address."""
+
+    host_ip: str
+    host_port: int
+    protocol: str
+    container_id: str
+    container_port: int
+    address: str = ""
+
+
+def ruleset(table: str, definition: NetworkDefinition, published: Iterable[Published]) -> str:
+    """nft commands that replace the table, in one transaction."""
+    texts: dict[str, list[str]] = {ANYWHERE: [], BOUND: []}
+    for port in published:
+        key = "" if port.host_ip == ANY else f"{port.host_ip} . "
+        texts[map_of(port)].append(f"{key}{port.protocol} . {port.host_port} : {port.address} . {port.container_port}")
+    lists = {name: f"elements = {{ {', '.join(items)} }}" if items else "" for name, items in texts.items()}
+    body = _TABLE.format(
+        table=table, comment=comment(definition), subnet=definition.subnet, bridge=definition.bridge, **lists
+    )
+    return f"table inet {table}\ndelete table inet {table}\n{body}"
+
+
+def comment(definition: NetworkDefinition) -> str:
+    """Tells from the table alone whether it is the one that this program would make."""
+    text = f"{_TABLE}{definition.subnet}{definition.bridge}"
+    return f"lxcwrap {zlib.crc32(text.encode()):08x}"
+
+
+def map_of(port: Published) -> str:
+    return ANYWHERE if port.host_ip == ANY else BOUND
+
+
+def key(port: Published) -> bytes:
+    """The element's key: address (in ``bound``), protocol and port, each padded to four bytes."""
+    bound = b"" if port.host_ip == ANY else socket.inet_aton(port.host_ip)
+    return bound + struct.pack("!B3xH2x", PROTOCOLS[port.protocol], port.host_port)
+
+
+def element(port: Published) -> Element:
+    return key(port), socket.inet_aton(port.address) + struct.pack("!H2x", port.container_port)
+
+
+def by_map(ports: Iterable[Published], *, keys_only: bool = False) -> dict[str, list[Element]]:
+    """Elements of each map, for kernel.nftables.change_elements."""
+    found: dict[str, list[Element]] = {}
+    for port in ports:
+        found.setdefault(map_of(port), []).append((key(port), b"") if keys_only else element(port))
+    return found

@@ -1,0 +1,60 @@
+"""Fill a new volume with what the image has at its mount point (Docker's rule).  Loaded when it happens."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+
+def copy(source_fd: int, target_fd: int, id_base: int) -> None:
+    """Copy the tree below one directory into another: owners, modes, times, links.
+
+    Owners are stored as the container sees them: ``id_base`` is its root's host id.  Devices and sockets are left out.
+    """
+    found = os.fstat(source_fd)
+    source = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=source_fd)
+    target = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=target_fd)
+    try:
+        for name in os.listdir(source):
+            _copy_one(source, target, name, id_base)
+        os.fchown(target, *_owner(found, id_base))
+        os.fchmod(target, stat.S_IMODE(found.st_mode))
+    finally:
+        os.close(source)
+        os.close(target)
+
+
+def _copy_one(source: int, target: int, name: str, id_base: int) -> None:
+    found = os.stat(name, dir_fd=source, follow_symlinks=False)
+    if stat.S_ISDIR(found.st_mode):
+        os.mkdir(name, 0o700, dir_fd=target)
+        inner_source = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+        inner_target = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=target)
+        try:
+            copy(inner_source, inner_target, id_base)
+        finally:
+            os.close(inner_source)
+            os.close(inner_target)
+    elif stat.S_ISLNK(found.st_mode):
+        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        os.chown(name, *_owner(found, id_base), dir_fd=target, follow_symlinks=False)
+    elif stat.S_ISREG(found.st_mode):
+        _copy_file(source, target, name, found, id_base)
+
+
+def _copy_file(source: int, target: int, name: str, found: os.stat_result, id_base: int) -> None:
+    reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+    writing = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=target)
+    try:
+        while os.sendfile(writing, reading, None, 1 << 26):
+            pass
+        os.fchown(writing, *_owner(found, id_base))
+        os.fchmod(writing, stat.S_IMODE(found.st_mode))
+        os.utime(writing, ns=(found.st_atime_ns, found.st_mtime_ns))
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def _owner(found: os.stat_result, id_base: int) -> tuple[int, int]:
+    return max(found.st_uid - id_base, 0), max(found.st_gid - id_base, 0)

@@ -1,0 +1,214 @@
+"""A container's root file system: the layers, then everything that is mounted onto them.
+
+Runs in the supervisor's own mount namespace.  The rootfs belongs to the container, which may have put links
+anywhere: targets are resolved beneath it and mounted by descriptor, so that no path is walked twice.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+from importlib import import_module
+from typing import Any
+
+from lxcwrap.kernel import mount
+from lxcwrap.kernel.beneath import make_directories, open_beneath, open_root
+
+_TMPFS_FLAGS = {
+    "nosuid": mount.MOUNT_ATTR_NOSUID, "nodev": mount.MOUNT_ATTR_NODEV, "noexec": mount.MOUNT_ATTR_NOEXEC,
+    "ro": mount.MOUNT_ATTR_RDONLY,
+}  # fmt: skip
+_TMPFS_DEFAULTS = mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOEXEC
+_UNSET = {"suid": mount.MOUNT_ATTR_NOSUID, "dev": mount.MOUNT_ATTR_NODEV, "exec": mount.MOUNT_ATTR_NOEXEC}
+
+
+class CannotMount(Exception):
+    """A mount of the container failed; the message is one line."""
+
+
+class Rootfs:
+    """The mounted rootfs of a plan.  ``made`` are the mount points that were made in it for mounts."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.plan = plan
+        self.id_base: int | None = plan["id_base"]
+        self.path = plan["directory"] + "/rootfs"
+        self.made: list[str] = []
+        self._user_namespace = -1
+
+    def mount(self) -> None:
+        """Mount everything.  The caller has a mount namespace of its own.  Raises CannotMount or OSError."""
+        plan = self.plan
+        os.makedirs(self.path, 0o755, exist_ok=True)
+        driver = import_module("lxcwrap.storage." + plan["driver"])
+        driver.mount(plan["directory"], plan["lowers"], self.path, self.id_base, volatile=plan["volatile"])
+        self.root_fd = open_root(self.path)
+        for name in ("dev", "proc", "sys"):
+            os.close(self._target("/" + name, directory=True))
+        for item in plan["mounts"]:
+            try:
+                self._mount_one(item)
+            except OSError as error:
+                where = item["source"] or "tmpfs"
+                raise CannotMount(f"cannot mount {where} at {item['target']}: {error.strerror}") from None
+        if self._user_namespace >= 0:
+            os.close(self._user_namespace)
+        if plan.get("devices"):
+            self._make_devices(plan["devices"])
+
+    def seal(self) -> None:
+        """Make the rootfs itself read-only; what is mounted on it stays as it is."""
+        mount.mount(None, self.path, None, mount.MS_BIND | mount.MS_REMOUNT | mount.MS_RDONLY)
+
+    def _make_devices(self, nodes: list[dict[str, int]]) -> None:
+        """Device nodes that belong to the container's root, on a tmpfs of the host's making."""
+        place = self.plan["directory"] + "/devices"
+        os.makedirs(place, 0o755, exist_ok=True)
+        mount.mount("tmpfs", place, "tmpfs", mount.MS_NOSUID | mount.MS_NOEXEC, "mode=755,size=64k")
+        for number, node in enumerate(nodes):
+            path = f"{place}/{number}"
+            os.mknod(path, node["mode"], node["number"])
+            os.chmod(path, stat.S_IMODE(node["mode"]))
+            os.chown(path, self.id_base or 0, self.id_base or 0)
+
+    def _mount_one(self, item: dict[str, Any]) -> None:
+        if item.get("copy_up"):
+            self._fill(item)
+        tree = self._tmpfs(item) if item["kind"] == "tmpfs" else self._bind(item)
+        try:
+            target = self._target(item["target"], directory=stat.S_ISDIR(os.fstat(tree).st_mode))
+            try:
+                mount.move_mount_onto(tree, target)
+            finally:
+                os.close(target)
+        finally:
+            os.close(tree)
+
+    def _fill(self, item: dict[str, Any]) -> None:
+        """Fill a new volume, which is empty, with what the image has at its mount point (Docker's rule)."""
+        target = self._target(item["target"], directory=True)
+        volume = os.open(item["source"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if not os.listdir(item["source"]):
+                from lxcwrap.runtime.copyup import copy
+
+                copy(target, volume, self.id_base or 0)
+        finally:
+            os.close(target)
+            os.close(volume)
+
+    def _tmpfs(self, item: dict[str, Any]) -> int:
+        context = mount.fsopen("tmpfs")
+        attributes = _TMPFS_DEFAULTS
+        values = {"uid": 0, "gid": 0}
+        try:
+            for option in item["options"]:
+                key, _, value = option.partition("=")
+                if key in ("uid", "gid"):
+                    values[key] = int(value)
+                elif key in _TMPFS_FLAGS:
+                    attributes |= _TMPFS_FLAGS[key]
+                elif key in _UNSET:
+                    attributes &= ~_UNSET[key]
+                elif key != "rw":
+                    mount.fsconfig_string(context, key, value)
+            for key, number in values.items():
+                mount.fsconfig_string(context, key, str(number + (self.id_base or 0)))
+            mount.fsconfig_create(context)
+            return mount.fsmount(context, attributes)
+        finally:
+            os.close(context)
+
+    def _bind(self, item: dict[str, Any]) -> int:
+        recursive = "bind" not in item["options"]
+        tree = mount.open_tree(item["source"], recursive=recursive)
+        try:
+            if self.id_base is not None and item["mapped"]:
+                self._map(tree, item, recursive)
+            if item["read_only"]:
+                mount.mount_setattr(tree, set_=mount.MOUNT_ATTR_RDONLY, recursive=recursive)
+        except BaseException:
+            os.close(tree)
+            raise
+        return tree
+
+    def _map(self, tree: int, item: dict[str, Any], recursive: bool) -> None:
+        """Give the mount the container's ids; what cannot be mapped is mounted as it is."""
+        if self._user_namespace < 0:
+            from lxcwrap.kernel.idmap import user_namespace
+
+            assert self.id_base is not None
+            self._user_namespace = user_namespace(self.id_base)
+        try:
+            mount.mount_setattr(
+                tree, set_=mount.MOUNT_ATTR_IDMAP, user_namespace=self._user_namespace, recursive=recursive
+            )
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP):
+                raise
+
+    def _target(self, path: str, *, directory: bool) -> int:
+        """An O_PATH descriptor of the mount point, made if missing, resolved beneath the rootfs."""
+        try:
+            return self._made_target(path, directory)
+        except OSError as error:
+            if error.errno != errno.EOVERFLOW:
+                raise
+        _act_as(self.id_base or 0)  # it is to be made in an idmapped volume, where the host's root is nobody
+        try:
+            return self._made_target(path, directory)
+        finally:
+            _act_as(0)
+
+    def _made_target(self, path: str, directory: bool, links: int = 0) -> int:
+        try:
+            return open_beneath(self.root_fd, path, os.O_PATH)
+        except FileNotFoundError:
+            pass
+        owner = self.id_base or 0
+        parent, _, name = path.rstrip("/").rpartition("/")
+        holder = make_directories(self.root_fd, path if directory else parent, owner, owner)
+        self.made.append(path)
+        if directory:
+            return holder
+        try:
+            made = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o644, dir_fd=holder)
+            os.fchown(made, owner, owner)
+            os.close(made)
+            return os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=holder)
+        except FileExistsError:  # a link that leads nowhere: what it names is made
+            self.made.pop()
+            if links > 8:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
+            followed = os.path.join(parent, os.readlink(name, dir_fd=holder))
+            return self._made_target(followed, False, links + 1)
+        finally:
+            os.close(holder)
+
+    def read_text(self, path: str) -> str:
+        """A small text file of the rootfs; '' if there is none."""
+        try:
+            descriptor = open_beneath(self.root_fd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError:
+            return ""
+        with open(descriptor, encoding="utf-8", errors="surrogateescape") as stream:
+            return stream.read(8 * 1024 * 1024) if stat.S_ISREG(os.fstat(descriptor).st_mode) else ""
+
+    def make_working_directory(self, path: str, uid: int, gid: int) -> None:
+        """Docker makes a missing working directory."""
+        owner = self.id_base or 0
+        os.close(make_directories(self.root_fd, path, owner + uid, owner + gid))
+
+    def unmount(self) -> None:
+        """Take everything down and remove the empty mount points that were made."""
+        os.close(self.root_fd)
+        mount.umount(self.path, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+
+
+def _act_as(identity: int) -> None:
+    """setfsuid(2) and setfsgid(2)."""
+    libc = ctypes.CDLL(None)
+    libc.setfsgid(identity)
+    libc.setfsuid(identity)

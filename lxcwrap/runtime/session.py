@@ -1,0 +1,373 @@
+"""One container's supervised life: an event loop over its output, its clients and its end.
+
+Loaded into supervisors.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import time
+from collections.abc import Callable
+from typing import Any
+
+from lxcwrap.kernel import mount
+from lxcwrap.runtime import birth, executable, frames, launch, lxc, program, restart, users
+from lxcwrap.runtime.client import Client, Clients
+from lxcwrap.runtime.rootfs import CannotMount, Rootfs
+from lxcwrap.runtime.streams import Streams
+
+_SIGKILL = 9
+_HALTED = 2  # how an init ends that asked to halt or power off (pid_namespaces(7))
+
+
+class Failed(Exception):
+    """The container cannot be started; ``code`` is the command's exit code."""
+
+    def __init__(self, message: str, code: int = 125) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Session:
+    """The supervisor's state."""
+
+    def __init__(self, plan: dict[str, Any], channel: int) -> None:
+        self.plan = plan
+        self.poll = select.poll()
+        self.handlers: dict[int, Callable[[int], None]] = {}
+        self.clients = Clients(self)
+        self.first = self.clients.add(channel, attached=True)
+        self.rootfs = Rootfs(plan)
+        self.streams = Streams(self)
+        self.monitor: launch.Monitor | None = None
+        self.child = 0
+        self.init_pid = 0  # 0 also when it was too quick to be seen
+        self.began = False
+        self.status: int | None = None  # the wait status of the init that ended
+        self.restarts = restart.Counter(plan["restart"])
+        self.wake: float | None = None  # monotonic time of the next start
+        self.executions: list[int] = []
+        self.oom = -1
+        self.stopping = False
+        self.over = False
+        self.state: dict[str, Any] = {"restart_count": 0, "oom_killed": False, "exit_code": 0, "status": ""}
+
+    # --- the loop -------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """See the container through to its last end."""
+        try:
+            self._prepare()
+            self._begin()
+        except (Failed, CannotMount, users.UnknownUser, executable.CannotExecute, lxc.LxcError, OSError) as error:
+            self._fail(error)
+            return
+        while not self.over:
+            self._turn()
+        self._finish()
+
+    def watch(self, descriptor: int, handler: Callable[[int], None], events: int = select.POLLIN) -> None:
+        self.handlers[descriptor] = handler
+        self.poll.register(descriptor, events)
+
+    def unwatch(self, descriptor: int) -> None:
+        if self.handlers.pop(descriptor, None):
+            self.poll.unregister(descriptor)
+
+    def _turn(self) -> None:
+        for descriptor, events in self.poll.poll(self._timeout()):
+            handler = self.handlers.get(descriptor)
+            if handler:
+                handler(events)
+        self._reap()
+        if self.wake is not None and time.monotonic() >= self.wake:
+            self.wake = None
+            self._again()
+
+    def _timeout(self) -> float | None:
+        return None if self.wake is None else max(0.0, (self.wake - time.monotonic()) * 1000 + 1)
+
+    # --- beginning ------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        plan = self.plan
+        lxc.load()
+        if plan["run"]:
+            self._listen()
+        os.makedirs(f"{plan['lxcpath']}/{plan['name']}", 0o755, exist_ok=True)
+        self.rootfs.mount()
+        self.identity = launch.identify(plan, self.rootfs)
+        self.rootfs.make_working_directory(plan["working_dir"], self.identity.uid, self.identity.gid)
+        command_path = launch.check_command(plan, self.rootfs)
+        self.started = plan  # what liblxc is given
+        if launch.needs_switch(plan, self.identity):
+            self.started = launch.with_switch(plan, self.identity, command_path)
+        if plan.get("read_only"):
+            self.rootfs.seal()
+
+    def _listen(self) -> None:
+        from lxcwrap.kernel import lock
+
+        os.makedirs(self.plan["run"], 0o711, exist_ok=True)
+        self.lock = lock.take(self.plan["run"] + "/lock")
+        self.clients.listen(self.plan["run"] + "/socket")
+
+    def _begin(self) -> None:
+        plan = self.plan
+        self.status, self.init_pid, self.began = None, 0, False
+        try:
+            os.unlink(plan["directory"] + "/lxc.log")
+        except FileNotFoundError:
+            pass
+        self.monitor = launch.Monitor(plan["lxcpath"])
+        self.watch(self.monitor.descriptor, self._heard)
+        stdio, console = self.streams.open()
+        self.streams.give(stdio, (plan["id_base"] or 0) + self.identity.uid)
+        self.child = launch.start(self.started, self.identity, stdio, console)
+        self.streams.started(stdio)
+        self.child_fd = os.pidfd_open(self.child)
+        self.watch(self.child_fd, self._child_ended)
+
+    def _again(self) -> None:
+        """Start once more, by the restart policy."""
+        try:
+            self._begin()
+        except OSError as error:
+            self._over(str(error))
+
+    # --- what liblxc says -----------------------------------------------------------------------------------
+
+    def _heard(self, events: int) -> None:
+        assert self.monitor
+        for kind, value in self.monitor.messages():
+            if kind == launch.STATE and value == launch.RUNNING:
+                self._running()
+            elif kind == launch.EXIT_CODE and self.began:
+                self._ended(value)
+
+    def _running(self) -> None:
+        if self.began:
+            return
+        self.began = True
+        self.init_pid = _init_of(self.child)
+        self.restarts.started(time.monotonic())
+        self.oom = self._watch_memory()
+        self.state.update(pid=self.init_pid, started_at=time.time(), finished_at=0.0, error="")
+        self.save("running")
+        self.clients.announce(frames.STARTED, {"pid": self.init_pid})
+
+    def _watch_memory(self) -> int:
+        limits = ("memory.limit_in_bytes", "memory.max")
+        if not self.init_pid or not any(key.endswith(limits) for key, _ in self.plan["items"]):
+            return -1
+        from lxcwrap.runtime import oom
+
+        try:
+            return oom.watch(self.init_pid, self.plan["name"])
+        except OSError:  # it has ended already
+            return -1
+
+    def _ended(self, status: int) -> None:
+        """The init is gone; liblxc still takes the network down."""
+        if self.status is not None:
+            return
+        if self.plan.get("system") and os.WIFSIGNALED(status) and os.WTERMSIG(status) == _HALTED:
+            status = 0
+        self.status = status
+        if self.oom >= 0:
+            from lxcwrap.runtime import oom
+
+            self.state["oom_killed"] = oom.happened(self.oom)
+            self.oom = -1
+        self.streams.drain()
+        self.state.update(exit_code=_exit_code(status), finished_at=time.time(), pid=0)
+        if not self._restarts():
+            self._report()
+
+    def _restarts(self) -> bool:
+        assert self.status is not None
+        return self.restarts.again(_exit_code(self.status), self.stopping, time.monotonic()) is not None
+
+    def _child_ended(self, events: int) -> None:
+        self._heard(0)
+        self.unwatch(self.child_fd)
+        os.close(self.child_fd)
+        _, ended = os.waitpid(self.child, 0)
+        self.streams.close()
+        assert self.monitor
+        self.unwatch(self.monitor.descriptor)
+        self.monitor.close()
+        if self.status is None:
+            self._child_failed(ended)
+            return
+        delay = self.restarts.again(_exit_code(self.status), self.stopping, time.monotonic())
+        if delay is None:
+            self.over = True
+            return
+        self.restarts.count += 1
+        self.state["restart_count"] = self.restarts.count
+        self.save("restarting")
+        self.wake = time.monotonic() + delay
+
+    def _child_failed(self, ended: int) -> None:
+        """liblxc's process died or gave up without an exit status."""
+        if self.began:  # killed: the container was killed with it
+            self._ended(9)
+            self.over = True
+            return
+        message = launch.last_error(self.plan["directory"] + "/lxc.log") or f"liblxc's process ended with {ended}"
+        self._over(f"the container could not be started: {message}")
+
+    # --- the end --------------------------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        self.save("exited")
+        self.rootfs.unmount()
+        self.clients.announce(frames.EXITED, self.state)
+
+    def _over(self, message: str) -> None:
+        self._fail(Failed(message))
+        self.over = True
+
+    def _fail(self, error: Exception) -> None:
+        code = getattr(error, "code", 125)
+        message = str(error) if not isinstance(error, OSError) else f"{error.filename or 'start'}: {error.strerror}"
+        self.state.update(error=message, exit_code=code, finished_at=time.time(), pid=0)
+        self.save("exited")
+        self.clients.announce(frames.FAILED, {"message": message, "code": code})
+        self.over = True
+
+    def _finish(self) -> None:
+        """Leave what follows to the client that is attached, or do it."""
+        if self.plan["after"] and not self.clients.wait_done(self.first):
+            os.set_inheritable(self.lock, True)  # nobody starts the container anew before that is done
+            os.execv(self.plan["after"][0], self.plan["after"])
+
+    def save(self, status: str) -> None:
+        """Write state.json, whole or not at all."""
+        if not self.plan["run"]:
+            return
+        self.state.update(status=status, supervisor=os.getpid())
+        path = self.plan["directory"] + "/state.json"
+        with open(path + ".new", "w", encoding="utf-8") as stream:
+            json.dump(self.state, stream)
+        os.rename(path + ".new", path)
+
+    def received(self, client: Client, kind: bytes, payload: bytes) -> None:
+        """A frame from a client."""
+        if kind == frames.INPUT:
+            self.streams.feed(payload)
+        elif kind == frames.INPUT_END:
+            self.streams.end_input()
+        elif kind == frames.SIZE:
+            rows, columns = payload.split()
+            self.streams.resize(int(rows), int(columns), self.child)
+        elif kind == frames.SIGNAL:
+            self.signal(int(payload))
+        elif kind == frames.STOPPING:
+            self._stop_wanted()
+        elif kind == frames.ATTACH:
+            self.clients.attach(client, json.loads(payload))
+        elif kind == frames.PAUSE:
+            self._pause(payload == b"1")
+        elif kind == frames.EXEC:
+            self._execute(client, json.loads(payload))
+        elif kind == frames.BEAR:
+            self._bear(client, payload.decode(errors="replace"))
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the container's init."""
+        if self.init_pid and self.status is None:
+            try:
+                os.kill(self.init_pid, number)
+            except ProcessLookupError:
+                pass
+            if number == _SIGKILL and self.state["status"] == "paused":
+                self._pause(False)  # what is frozen does not die
+
+    def _stop_wanted(self) -> None:
+        self.stopping = True
+        if self.wake is not None:  # between two runs
+            self.wake = None
+            self._report()
+            self.over = True
+
+    def _pause(self, paused: bool) -> None:
+        from lxcwrap.runtime import freezer
+
+        try:
+            done = bool(self.init_pid) and freezer.change(self.init_pid, self.plan["name"], paused)
+        except OSError:
+            done = False
+        if done:
+            self.save("paused" if paused else "running")
+        self.clients.announce(frames.PAUSED, {"done": done})
+
+    def _execute(self, client: Client, wish: dict[str, Any]) -> None:
+        """Start one more process in the container, in a child that talks to the client from then on."""
+        if not self.init_pid or self.status is not None or self.state["status"] == "paused":
+            what = "is paused" if self.state["status"] == "paused" else "is not running"
+            self.clients.tell(client, frames.FAILED, {"message": f"the container {what}", "code": 1})
+            return
+        from lxcwrap.runtime import execute  # once, for this and those that follow
+
+        try:
+            child = os.fork()
+        except OSError as error:
+            self.clients.tell(client, frames.FAILED, {"message": f"no process for it: {error.strerror}", "code": 126})
+            return
+        if child:
+            self.clients.hand_over(client)
+            self.executions.append(child)
+            return
+        try:
+            channel, stdio = os.dup(client.descriptor), [os.dup(descriptor) for descriptor in client.received_fds]
+            self._leave()
+            execute.serve(self.plan, self.init_pid, wish, channel, stdio)
+        finally:
+            os._exit(0)
+
+    def _bear(self, client: Client, identity: str) -> None:
+        """Fork a supervisor for another container, for a client that runs the same program as this one."""
+        descriptors, client.received_fds = client.received_fds, []
+        if descriptors and identity == program.IDENTITY:
+            birth.give(descriptors[0])
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _leave(self) -> None:
+        """In a forked child: let go of everything whose closing means something."""
+        self.clients.close_all()
+        self.streams.close_copies()
+        if self.plan["run"]:
+            os.close(self.lock)
+
+    def _reap(self) -> None:
+        """Children that served an exec and ended."""
+        for pid in self.executions[:]:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                self.executions.remove(pid)
+
+
+def supervise() -> None:
+    """Read the plan from descriptor 0 and see it through."""
+    mount.unshare_mounts()
+    received = frames.read_one(0)
+    if received is None or received[0] != frames.PLAN:
+        return
+    plan: dict[str, Any] = json.loads(received[1])
+    Session(plan, 0).run()
+
+
+def _init_of(child: int) -> int:
+    """The pid of the container's init: liblxc's only child that is in another pid namespace is it."""
+    with open(f"/proc/{child}/task/{child}/children", encoding="ascii") as stream:
+        pids = stream.read().split()
+    return int(pids[-1]) if pids else 0
+
+
+def _exit_code(status: int) -> int:
+    """128 plus the signal, or the exit code."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)

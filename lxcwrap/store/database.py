@@ -1,0 +1,109 @@
+"""The state's SQLite database: opened, migrated, and changed in transactions."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lxcwrap.errors import Corrupt, LxcwrapError, NoSpace, NotPermitted, Unsupported
+from lxcwrap.kernel import lock
+from lxcwrap.model.paths import Paths
+from lxcwrap.store.migrations import MIGRATIONS
+
+BUSY_TIMEOUT = 60.0  # seconds that a writer waits for another
+
+
+class Store:
+    """An open state root.  ``db`` has rows that are reached by name; every change goes through ``transaction``."""
+
+    def __init__(self, paths: Paths) -> None:
+        """Opens the state, making it on first use.
+
+        Raises NotPermitted, Unsupported (a newer program's state) or Corrupt.
+        """
+        self.paths = paths
+        try:
+            self.db = _connect(paths)
+        except PermissionError:
+            raise NotPermitted(f"no access to {paths.root}", hint="lxcwrap needs root: try sudo") from None
+        except sqlite3.DatabaseError as error:
+            raise translate(error, paths) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, and alone: other writers wait.  Nested use joins the outer transaction."""
+        if self.db.in_transaction:
+            yield self.db
+            return
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            yield self.db
+            self.db.execute("COMMIT")
+        except BaseException as error:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
+                error, sqlite3.IntegrityError
+            ):
+                raise translate(error, self.paths) from error
+            raise
+
+    def close(self) -> None:
+        self.db.close()
+
+
+def _connect(paths: Paths) -> sqlite3.Connection:
+    if not os.path.exists(paths.database):
+        _make_directories(paths)
+    db = sqlite3.connect(paths.database, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    db.row_factory = sqlite3.Row
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA synchronous = FULL")  # some SQLites are built with less: what a command says is done stays
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version < len(MIGRATIONS):
+        with lock.held(f"{paths.locks}/schema"):  # changing to WAL, SQLite does not wait for another who does it
+            _migrate(db)
+    elif version > len(MIGRATIONS):
+        raise Unsupported(
+            f"{paths.database} was written by a newer lxcwrap (schema {version}, this one knows {len(MIGRATIONS)})",
+            hint="upgrade lxcwrap on this host",
+        )
+    return db
+
+
+def _make_directories(paths: Paths) -> None:
+    os.makedirs(paths.root, mode=0o711, exist_ok=True)
+    for name in ("blobs/sha256", "layers", "containers", "volumes", "tmp", "locks"):
+        os.makedirs(f"{paths.root}/{name}", mode=0o711, exist_ok=True)
+    descriptor = os.open(paths.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    os.close(descriptor)
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        done = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been first
+        for step in MIGRATIONS[done:]:
+            for statement in step.split(";\n"):
+                if statement.strip():
+                    db.execute(statement)
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def translate(error: sqlite3.Error, paths: Paths) -> LxcwrapError:
+    """SQLite's failures in the user's words."""
+    text = str(error)
+    if "full" in text:
+        return NoSpace(f"the disk that holds {paths.root} is full")
+    if "readonly" in text or "unable to open" in text:
+        return NotPermitted(f"cannot write {paths.database}", hint="lxcwrap needs root: try sudo")
+    if "locked" in text:
+        return LxcwrapError(f"{paths.database} stayed locked for {BUSY_TIMEOUT:.0f} s by another lxcwrap process")
+    return Corrupt(f"{paths.database}: {text}")

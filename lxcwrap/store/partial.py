@@ -1,0 +1,72 @@
+"""Downloads that have not become blobs yet: ``blobs/partial/<hex>``, kept when they were cut.
+
+Whoever writes one holds its lock; a pull takes all the locks it needs at once, in order, so that two pulls
+of images with common layers wait for each other and never both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from lxcwrap.kernel import lock
+from lxcwrap.model.paths import Paths
+from lxcwrap.store import blobs
+
+
+def directory(paths: Paths) -> str:
+    return f"{paths.root}/blobs/partial"
+
+
+def path(paths: Paths, digest: str) -> str:
+    return f"{directory(paths)}/{digest.partition(':')[2]}"
+
+
+@contextmanager
+def held(paths: Paths, digests: Iterable[str]) -> Iterator[None]:
+    """Alone with these downloads; waits for who has them."""
+    os.makedirs(directory(paths), mode=0o700, exist_ok=True)
+    with ExitStack() as undo:
+        for digest in sorted(set(digests)):
+            name = f"{path(paths, digest)}.lock"
+            undo.enter_context(lock.held(name))
+            undo.callback(os.unlink, name)
+        yield
+
+
+def reuse(paths: Paths, digest: str) -> None:
+    """A blob that is here already counts as a whole download."""
+    if blobs.exists(paths, digest):
+        discard(paths, digest)
+        os.link(paths.blob(digest), path(paths, digest))
+
+
+def adopt(paths: Paths, digest: str) -> None:
+    """A whole and checked download becomes a blob."""
+    blobs.adopt(paths, path(paths, digest), digest)
+    discard(paths, digest)  # renaming one of two names of a file onto the other leaves both
+
+
+def discard(paths: Paths, digest: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path(paths, digest))
+
+
+def sweep(paths: Paths) -> int:
+    """Remove the downloads that nobody is writing; returns the bytes freed."""
+    freed = 0
+    try:
+        names = os.listdir(directory(paths))
+    except FileNotFoundError:
+        return 0
+    for name in {name.removesuffix(".lock") for name in names}:
+        try:
+            with lock.held(f"{directory(paths)}/{name}.lock", wait=False):
+                with suppress(FileNotFoundError):
+                    freed += os.path.getsize(f"{directory(paths)}/{name}")
+                    os.unlink(f"{directory(paths)}/{name}")
+                os.unlink(f"{directory(paths)}/{name}.lock")
+        except lock.Busy:
+            continue
+    return freed

@@ -1,0 +1,154 @@
+"""Named and anonymous volumes: a directory each, a row each, and which containers use them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lxcwrap.errors import Conflict, NotFound, Unsupported
+from lxcwrap.kernel import lock
+from lxcwrap.model.names import check_name
+from lxcwrap.store import staging
+from lxcwrap.store.database import Store
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A row of the volumes table; its files are in ``paths.volume(name)``.
+
+    ``filled`` is true once the image's content was copied up, or never will be.
+    """
+
+    name: str
+    driver: str
+    labels: tuple[tuple[str, str], ...]
+    options: tuple[tuple[str, str], ...]
+    anonymous: bool
+    filled: bool
+    created: float  # seconds since the epoch
+
+
+def create(
+    store: Store,
+    name: str = "",
+    *,
+    labels: tuple[tuple[str, str], ...] = (),
+    options: tuple[tuple[str, str], ...] = (),
+    driver: str = "local",
+) -> Volume:
+    """The volume of that name, made if it is missing; without a name, a new anonymous one.
+
+    Raises UsageError for a name that is not allowed and Unsupported for a driver other than ``local``.
+    """
+    if driver != "local":
+        raise Unsupported(f"volume driver {driver!r} is not known", hint="the only driver is local")
+    anonymous = not name
+    name = check_name(name, "volume") if name else os.urandom(32).hex()
+    with lock.held(_lock(store, name)):
+        known = find(store, name)
+        if known:
+            os.makedirs(store.paths.volume(name), mode=0o755, exist_ok=True)
+            return known
+        staging.discard(store.paths, store.paths.volume(name))  # left by a crash while it was removed
+        os.makedirs(store.paths.volume(name), mode=0o755)
+        volume = Volume(name, driver, labels, options, anonymous, False, time.time())
+        with store.transaction() as db:
+            db.execute(
+                "INSERT INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (name, driver, json.dumps(dict(labels)), json.dumps(dict(options)), int(anonymous), 0, volume.created),
+            )
+        return volume
+
+
+def find(store: Store, name: str) -> Volume | None:
+    row = store.db.execute("SELECT * FROM volumes WHERE name = ?", (name,)).fetchone()
+    return _volume(row) if row else None
+
+
+def get(store: Store, name: str) -> Volume:
+    """Raises NotFound."""
+    volume = find(store, name)
+    if not volume:
+        raise NotFound(f"no such volume: {name}")
+    return volume
+
+
+def listing(store: Store) -> tuple[Volume, ...]:
+    """All volumes, by name."""
+    return tuple(map(_volume, store.db.execute("SELECT * FROM volumes ORDER BY name")))
+
+
+def users(store: Store, name: str) -> tuple[str, ...]:
+    """The IDs of the containers, running or not, that use a volume."""
+    rows = store.db.execute("SELECT container_id FROM container_volumes WHERE volume = ? ORDER BY 1", (name,))
+    return tuple(row["container_id"] for row in rows)
+
+
+def used(store: Store) -> frozenset[str]:
+    """The names of all volumes that some container uses."""
+    return frozenset(row["volume"] for row in store.db.execute("SELECT DISTINCT volume FROM container_volumes"))
+
+
+def of_container(store: Store, container_id: str) -> tuple[Volume, ...]:
+    """The volumes of one container, by name."""
+    rows = store.db.execute(
+        """
+        SELECT v.* FROM volumes v JOIN container_volumes u ON u.volume = v.name
+        WHERE u.container_id = ? ORDER BY v.name
+        """,
+        (container_id,),
+    )
+    return tuple(map(_volume, rows))
+
+
+def attach(store: Store, container_id: str, names: Iterable[str]) -> None:
+    """Say that the container uses these volumes, which must exist; its row must exist too.  Raises NotFound."""
+    try:
+        with store.transaction() as db:
+            for name in names:
+                db.execute("INSERT OR IGNORE INTO container_volumes VALUES (?, ?)", (container_id, name))
+    except sqlite3.IntegrityError:
+        raise NotFound(f"a volume of container {container_id[:12]} was removed meanwhile") from None
+
+
+def detach(store: Store, container_id: str) -> None:
+    """Forget what the container uses; removing the container's row does it as well."""
+    with store.transaction() as db:
+        db.execute("DELETE FROM container_volumes WHERE container_id = ?", (container_id,))
+
+
+def mark_filled(store: Store, name: str) -> None:
+    """From now on no image's content is copied into it."""
+    with store.transaction() as db:
+        db.execute("UPDATE volumes SET filled = 1 WHERE name = ?", (name,))
+
+
+def remove(store: Store, name: str) -> None:
+    """Forget a volume and delete its files.  Raises NotFound, or Conflict while a container uses it."""
+    get(store, name)
+    with lock.held(_lock(store, name)):
+        with store.transaction() as db:
+            holders = users(store, name)
+            if holders:
+                raise Conflict(
+                    f"volume {name} is in use by container {', '.join(holder[:12] for holder in holders)}",
+                    hint="remove the container first",
+                )
+            db.execute("DELETE FROM volumes WHERE name = ?", (name,))
+        staging.discard(store.paths, store.paths.volume(name))
+        os.unlink(_lock(store, name))
+
+
+def _lock(store: Store, name: str) -> str:
+    return f"{store.paths.locks}/volume-{name}"
+
+
+def _volume(row: sqlite3.Row) -> Volume:
+    return Volume(
+        row["name"], row["driver"], tuple(json.loads(row["labels"]).items()), tuple(json.loads(row["options"]).items()),
+        bool(row["anonymous"]), bool(row["filled"]), row["created"],
+    )  # fmt: skip

@@ -1,0 +1,35 @@
+"""Dockerfiles in tests/golden/dockerfile: what is planned for the last stage, or the error with its line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lxcwrap.build import parser, stages
+from lxcwrap.build.planner import plan_stage
+from lxcwrap.errors import BuildError
+from lxcwrap.model.image import Platform, RunConfig
+
+CASES = Path(__file__).resolve().parent.parent / "golden" / "dockerfile"
+AMD64 = Platform("linux", "amd64")
+
+
+def _plan(text: str) -> dict[str, object]:
+    dockerfile = stages.resolve(parser.parse(text, "Dockerfile"), {"GIVEN": "given"}, "", AMD64, AMD64)
+    source = dockerfile.stages[-1]
+    base = RunConfig(command=("sh",), env=("PATH=/bin",))
+    plan = plan_stage(dockerfile, source, base, "", {"GIVEN": "given"}, AMD64, {})
+    return {"base": source.base, "steps": [step.created_by for step in plan.steps], "config": plan.config.to_json()}
+
+
+@pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda path: path.name)
+def test_case(case: Path) -> None:
+    text = (case / "Dockerfile").read_text()
+    if (case / "error.txt").exists():
+        with pytest.raises(BuildError) as caught:
+            _plan(text)
+        assert caught.value.message == (case / "error.txt").read_text().strip()
+    else:
+        assert _plan(text) == json.loads((case / "expected.json").read_text())
