@@ -6,11 +6,14 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import click
 import pytest
 
+from lxcwrap.build import instructions
 from lxcwrap.cli.main import cli as lxcwrap_group
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -73,16 +76,23 @@ def options(command: click.Command, context: click.Context) -> set[str]:
     return found
 
 
-# of other programs, of install.sh, of Dockerfile instructions, and click's own
+def instruction_flags() -> set[str]:
+    """The flags that Dockerfile instructions take, and those whose refusal is documented."""
+    modules = [import_module(f"{instructions.__name__}.{each.name}") for each in iter_modules(instructions.__path__)]
+    names = [name for each in modules for kind in ("FLAGS", "LATER_FLAGS") for name in getattr(each, kind, ())]
+    return {f"--{name}" for name in names}
+
+
+# of other programs, of install.sh, and click's own
 OTHERS = {"--numeric-ids", "--numeric-owner", "--xattrs", "--no-install-recommends", "--system-site-packages"}
-OTHERS |= {"--yes", "--keep", "--chown", "--from", "--help"}
+OTHERS |= {"--yes", "--keep", "--help"}
 
 
 @pytest.mark.parametrize("path", ["README.rst", *sorted(f"docs/{each.name}" for each in CHECKOUT.glob("docs/*.rst"))])
 def test_every_flag_in_the_guide_exists(path: str) -> None:
     context = lxcwrap_group.make_context("lxcwrap", ["ps"], resilient_parsing=True)
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (CHECKOUT / path).read_text()))
-    assert named <= options(lxcwrap_group, context) | OTHERS
+    assert named <= options(lxcwrap_group, context) | instruction_flags() | OTHERS
 
 
 def test_links_lead_somewhere() -> None:
