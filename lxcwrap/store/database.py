@@ -13,6 +13,7 @@ from lxcwrap.model.paths import Paths
 from lxcwrap.store.migrations import MIGRATIONS
 
 BUSY_TIMEOUT = 60.0  # seconds that a writer waits for another
+WAL_SIZE = 800_000  # bytes; a command that runs alone reads the whole log before its first query
 
 
 class Store:
@@ -49,6 +50,17 @@ class Store:
             ):
                 raise translate(error, self.paths) from error
             raise
+        if os.stat(self.paths.database + "-wal").st_size > WAL_SIZE:
+            self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Move the log's pages into the database, unless others are reading; then the next writer tries again."""
+        self.db.execute("PRAGMA busy_timeout = 0")
+        try:
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:  # a full disk, say: what was committed is safe in the log
+            pass
+        self.db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
 
     def close(self) -> None:
         self.db.close()
@@ -60,6 +72,7 @@ def _connect(paths: Paths) -> sqlite3.Connection:
     db = sqlite3.connect(paths.database, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     db.row_factory = sqlite3.Row
     db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA wal_autocheckpoint = 0")  # it never empties a log that each process opens anew
     db.execute("PRAGMA synchronous = FULL")  # some SQLites are built with less: what a command says is done stays
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version < len(MIGRATIONS):

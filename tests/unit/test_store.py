@@ -17,7 +17,7 @@ from lxcwrap.model.container import ContainerConfig
 from lxcwrap.model.image import Descriptor, ImageConfig, Manifest
 from lxcwrap.model.paths import Paths
 from lxcwrap.store import blobs, buildcache, containers, images, layers, settings, staging
-from lxcwrap.store.database import Store
+from lxcwrap.store.database import WAL_SIZE, Store
 
 A, B = (f"sha256:{letter * 64}" for letter in "ab")
 
@@ -61,6 +61,20 @@ def test_a_failed_transaction_changes_nothing(store: Store) -> None:
         db.execute("INSERT INTO settings VALUES ('a', 'b')")
         raise RuntimeError
     assert settings.get(store, "a") is None
+
+
+def test_the_log_that_every_command_reads_stays_short(store: Store) -> None:
+    page = store.db.execute("PRAGMA page_size").fetchone()[0]
+    store.close()
+    for number in range(100):  # commands that change something and end as they do, without closing
+        child = os.fork()
+        if not child:
+            with Store(store.paths).transaction() as db:
+                values = [(f"{number}-{each}", "x" * page) for each in range(5)]
+                db.executemany("INSERT INTO settings VALUES (?, ?)", values)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    assert os.path.getsize(store.paths.database + "-wal") < 2 * WAL_SIZE
 
 
 def test_names_are_unique_and_the_holder_is_named(store: Store) -> None:
