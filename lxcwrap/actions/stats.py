@@ -92,7 +92,7 @@ def row(before: Sample | None, now: Sample, typed: str = "", *, truncate: bool =
         return plain
     limit = min(usage.limit or memory_total(), memory_total())
     return plain | {
-        "CPUPerc": f"{_cpu_share(before, now):.2f}%",
+        "CPUPerc": f"{cpu_share(before, now):.2f}%",
         "MemUsage": f"{show_memory(usage.memory)} / {show_memory(limit)}",
         "MemPerc": f"{100 * usage.memory / limit:.2f}%",
         "NetIO": f"{show_bytes(now.received)} / {show_bytes(now.sent)}",
@@ -101,7 +101,7 @@ def row(before: Sample | None, now: Sample, typed: str = "", *, truncate: bool =
     }
 
 
-def _cpu_share(before: Sample | None, now: Sample) -> float:
+def cpu_share(before: Sample | None, now: Sample) -> float:
     """Percent of one processor, so 200 on two that are busy."""
     if not before or not before.usage or not now.usage or now.moment <= before.moment:
         return 0.0

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import Any
 
+import pexpect
 import pytest
 
 
@@ -95,6 +96,25 @@ def test_stats_and_top(cli: Any, web: str, job: str) -> None:
     assert (title, row[1:]) == (["PID", "CMD"], ["sleep", "600"])
     assert row[0] == cli("inspect", "-f", "{{.State.Pid}}", web).out.strip()
     assert "is not running" in cli("top", job, check=False).err
+
+
+def test_live_view(cli: Any, web: str) -> None:
+    screen = cli.terminal("top", dimensions=(20, 120))
+    screen.expect("running, by cpu")
+    screen.expect(r"web\s")
+    screen.expect("KiB|MiB")
+    screen.send("m")
+    screen.expect("running, by memory")
+    screen.send("q")
+    screen.expect(pexpect.EOF)
+    screen.close()
+    assert screen.exitstatus == 0
+
+
+def test_live_view_wants_a_terminal(cli: Any) -> None:
+    refused = cli("top", check=False)
+    assert refused.code == 1
+    assert refused.err == "lxcwrap: the live view needs a terminal (name a container, or see: lxcwrap stats)\n"
 
 
 def test_top_does_not_show_our_own_processes(cli: Any, web: str) -> None:
