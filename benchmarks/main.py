@@ -30,7 +30,7 @@ def main() -> None:
     if os.geteuid() or missing:
         sys.exit(f"benchmarks: {'not installed: ' + ', '.join(missing) if missing else 'needs root'}")
     place = Path(options.scratch)
-    archive = _base_archive(Path(options.cache))
+    archive = base_archive(Path(options.cache))
     chosen = [case for case in CASES if not options.only or case.name in options.only]
     with ExitStack() as undo:
         remove(place)
@@ -58,7 +58,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _base_archive(cache: Path) -> Path:
+def base_archive(cache: Path) -> Path:
     """A Debian minbase as a tar; made once per machine."""
     archive = cache / "debian.tar"
     if not archive.exists():

@@ -22,19 +22,24 @@ def measure(peer: Peer, *options: str) -> tuple[int, int]:
     names = [f"idle{number}" for number in range(COUNT)]
     for name in names:
         peer.run("run", "-d", "--name", name, *options, BASE, "sleep", MARK)
-    time.sleep(3)
-    kept = _kept(peer)
-    total = sum(_pss(process) for process in kept)
+    found = kept_for(peer, COUNT)
     peer.run("rm", "-f", *names)
-    return total, len(kept)
+    return found
 
 
-def _kept(peer: Peer) -> set[int]:
+def kept_for(peer: Peer, count: int) -> tuple[int, int]:
+    """The same for ``count`` containers that run already, each a ``sleep MARK``."""
+    time.sleep(3)
+    kept = _kept(peer, count)
+    return sum(_pss(process) for process in kept), len(kept)
+
+
+def _kept(peer: Peer, count: int) -> set[int]:
     parents = dict(_parents())
     ours = _ancestors(os.getpid(), parents) | {1}
     workload = {pid for pid in parents if _is_workload(pid)}
-    if len(workload) < COUNT:
-        raise SystemExit(f"benchmarks: {peer.name} runs {len(workload)} containers instead of {COUNT}")
+    if len(workload) < count:
+        raise SystemExit(f"benchmarks: {peer.name} runs {len(workload)} containers instead of {count}")
     kept = set(peer.daemons())
     for pid in workload:
         kept |= _ancestors(pid, parents) - ours

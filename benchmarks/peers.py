@@ -33,6 +33,9 @@ class Peer:
         self.place.mkdir(parents=True, exist_ok=True)
 
     def stop(self) -> None:
+        self.stop_containers()
+
+    def stop_containers(self) -> None:
         self.quietly("rm", "-f", *self.output("ps", "-aq").split())
 
     def version(self) -> str:

@@ -37,10 +37,10 @@ def milliseconds(seconds: float) -> str:
 
 
 def render(results: Mapping[str, Any], cases: Iterable[Case], rounds: int) -> str:
-    parts = [HEAD.format(rounds=rounds, machine=_machine(results))]
-    parts.append(_section("Time", _times(results["times"], cases)))
+    parts = [HEAD.format(rounds=rounds, machine=machine(results))]
+    parts.append(section("Time", _times(results["times"], cases)))
     if "memory" in results:
-        parts.append(_section("Memory", _memory(results["memory"])))
+        parts.append(section("Memory", _memory(results["memory"])))
         parts.append("Summed PSS of every process that is kept for the containers, the workload itself not counted.\n")
     notes = Path(__file__).with_name("notes.rst")
     if notes.exists():
@@ -48,7 +48,8 @@ def render(results: Mapping[str, Any], cases: Iterable[Case], rounds: int) -> st
     return "\n".join(parts)
 
 
-def _machine(results: Mapping[str, Any]) -> str:
+def machine(results: Mapping[str, Any]) -> str:
+    """What was measured on, and with which versions, as a list."""
     facts = [f"kernel {platform.release()}", f"{os.cpu_count()} cores", f"load {results['load']:.1f} at the start"]
     versions = [f"{name}: {text}" for name, text in results["versions"].items()]
     return "\n".join(f"- {fact}" for fact in (", ".join(facts), *versions))
@@ -77,7 +78,8 @@ def _memory(memory: Mapping[str, Mapping[str, Sequence[int]]]) -> list[list[str]
     return rows
 
 
-def _section(title: str, rows: Sequence[Sequence[str]]) -> str:
+def section(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """A heading and a table, its first row the title."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     rule = "  ".join("=" * width for width in widths)
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
