@@ -77,7 +77,8 @@ class _Execution:
         frame = frames.encode(frames.EXEC, json.dumps(wish).encode())
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", theirs))] if theirs else []
         sent = self.connection.sendmsg([frame], rights)
-        self.connection.sendall(frame[sent:])
+        if sent < len(frame):  # else the process may have ended by now, and even an empty send would fail
+            self.connection.sendall(frame[sent:])
         for descriptor in theirs:
             os.close(descriptor)
 
