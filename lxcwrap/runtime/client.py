@@ -100,6 +100,10 @@ class Clients:
                 self._session.streams.owner_left()
             self._session.streams.held_back(self.full)
 
+    def knows(self, client: Client) -> bool:
+        """Whether the client is still there."""
+        return self._all.get(client.descriptor) is client
+
     def hand_over(self, client: Client) -> None:
         """Somebody else (a forked child) talks to the client from now on."""
         self._drop(client)

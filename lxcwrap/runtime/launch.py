@@ -155,6 +155,24 @@ def _run(plan: dict[str, Any], identity: users.Identity, stdio: tuple[int, int, 
     return 0 if container.start(plan["argv"]) else 1
 
 
+def is_stillborn(child: int) -> bool:
+    """Whether the container's first process ended while liblxc, in ``child``, still waits to hear from it.
+
+    liblxc keeps both ends of the socket between them open, and would wait for ever.
+    """
+    try:
+        with open(f"/proc/{child}/task/{child}/children", encoding="ascii") as stream:
+            pids = stream.read().split()
+        return bool(pids) and all(_is_zombie(pid) for pid in pids)
+    except OSError:  # it has just ended
+        return False
+
+
+def _is_zombie(pid: str) -> bool:
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+        return stream.read().rpartition(")")[2].split()[0] == "Z"
+
+
 def _note(directory: str, error: BaseException) -> None:
     """Our own failure, where ``last_error`` looks for liblxc's."""
     with open(f"{directory}/lxc.log", "a", encoding="utf-8") as stream:

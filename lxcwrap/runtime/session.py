@@ -20,6 +20,8 @@ from lxcwrap.runtime.streams import Streams
 
 _SIGKILL = 9
 _HALTED = 2  # how an init ends that asked to halt or power off (pid_namespaces(7))
+_LOOK = 1.0  # seconds between two looks at a container that does not run yet
+_LOOKS = 5  # so often its first process is seen dead before liblxc is taken to wait in vain
 
 
 class Failed(Exception):
@@ -45,6 +47,7 @@ class Session:
         self.child = 0
         self.init_pid = 0  # 0 also when it was too quick to be seen
         self.began = False
+        self.looks = 0  # at a container whose first process is dead, though it does not run yet
         self.status: int | None = None  # the wait status of the init that ended
         self.restarts = restart.Counter(plan["restart"])
         self.wake: float | None = None  # monotonic time of the next start
@@ -77,7 +80,10 @@ class Session:
             self.poll.unregister(descriptor)
 
     def _turn(self) -> None:
-        for descriptor, events in self.poll.poll(self._timeout()):
+        happened = self.poll.poll(self._timeout())
+        if not happened and self._is_starting():
+            self._look()
+        for descriptor, events in happened:
             handler = self.handlers.get(descriptor)
             if handler:
                 handler(events)
@@ -87,7 +93,19 @@ class Session:
             self._again()
 
     def _timeout(self) -> float | None:
-        return None if self.wake is None else max(0.0, (self.wake - time.monotonic()) * 1000 + 1)
+        """Milliseconds to wait for events at most."""
+        if self.wake is not None:
+            return max(0.0, (self.wake - time.monotonic()) * 1000 + 1)
+        return _LOOK * 1000 if self._is_starting() else None
+
+    def _is_starting(self) -> bool:
+        return bool(self.child) and not self.began and self.status is None
+
+    def _look(self) -> None:
+        """End liblxc's process when it waits for a first process that was killed."""
+        self.looks = self.looks + 1 if launch.is_stillborn(self.child) else 0
+        if self.looks >= _LOOKS:
+            os.kill(self.child, _SIGKILL)
 
     # --- beginning ------------------------------------------------------------------------------------------
 
@@ -116,7 +134,7 @@ class Session:
 
     def _begin(self) -> None:
         plan = self.plan
-        self.status, self.init_pid, self.began = None, 0, False
+        self.status, self.init_pid, self.began, self.looks = None, 0, False, 0
         try:
             os.unlink(plan["directory"] + "/lxc.log")
         except FileNotFoundError:
@@ -157,6 +175,8 @@ class Session:
         self.state.update(pid=self.init_pid, started_at=time.time(), finished_at=0.0, error="")
         self.save("running")
         self.clients.announce(frames.STARTED, {"pid": self.init_pid})
+        if self.plan["bound"] and not self.clients.knows(self.first):  # who it is bound to left meanwhile
+            self.signal(_SIGKILL)
 
     def _watch_memory(self) -> int:
         limits = ("memory.limit_in_bytes", "memory.max")
@@ -195,6 +215,7 @@ class Session:
         self.unwatch(self.child_fd)
         os.close(self.child_fd)
         _, ended = os.waitpid(self.child, 0)
+        self.child = 0
         self.streams.close()
         assert self.monitor
         self.unwatch(self.monitor.descriptor)
@@ -218,6 +239,8 @@ class Session:
             self.over = True
             return
         message = launch.last_error(self.plan["directory"] + "/lxc.log") or f"liblxc's process ended with {ended}"
+        if self.looks >= _LOOKS:
+            message = "its first process was killed while it was set up (is the memory limit too small?)"
         self._over(f"the container could not be started: {message}")
 
     # --- the end --------------------------------------------------------------------------------------------

@@ -126,6 +126,7 @@ def check(cli: Cli, whole: dict[str, str]) -> None:
         assert set(os.listdir(f"{paths.root}/containers")) == known
     finally:
         db.close()
+    assert_nothing_left(cli.root)
     assert os.listdir(paths.staging) == []
     assert [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f" {cli.root}/" in line] == []
     assert "kept" in cli("ps", "-a", "--format", "{{.Names}}").lines
@@ -225,3 +226,48 @@ def test_images_going(cli: Cli, base: Path, tmp_path: Path, words: list[str]) ->
 
     crash(cli, tmp_path, words, make, gone(cli, "doomed"))
     assert cli("run", "--rm", "--network", "none", "busybox", "echo", "alive").out == "alive\n"
+
+
+def test_first_process_killed_while_it_is_set_up(cli: Cli, base: Path, tmp_path: Path) -> None:
+    """liblxc would wait for it for ever."""
+    kill = ["-e", "trace=mount", "-e", "inject=mount:signal=KILL:when=12"]  # only the container's mounts so much
+    argv = ["strace", "-f", "-q", "-o", str(tmp_path / "log"), *kill]
+    argv += cli.argv("run", "--name", "stillborn", "--network", "none", "busybox", "true")
+    done = subprocess.run(argv, env=cli.environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert "killed by SIGKILL" in (tmp_path / "log").read_text()
+    assert done.returncode == 125
+    assert b"its first process was killed while it was set up" in done.stderr
+    assert cli("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "stillborn").out == "exited 125\n"
+    cli("rm", "stillborn")
+    assert_nothing_left(cli.root)
+
+
+def test_step_whose_build_is_killed_ends(cli: Cli, base: Path, tmp_path: Path) -> None:
+    """At any moment: also while its container is being set up."""
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN sleep 98765\n")
+    for delay in (0.10, 0.14, 0.18, 0.22, 0.26, 0.4):
+        words = ("build", "--no-cache", "--network", "none", str(tmp_path))
+        with cli.popen(*words, stdin=-3, stdout=-3, stderr=-3) as client:
+            time.sleep(delay)
+            client.kill()
+    assert_nothing_left(cli.root)
+
+
+def assert_nothing_left(root: str) -> None:
+    """No process works below the root any more; those that are about to end get some seconds."""
+    for _ in range(100):
+        left = [entry for entry in os.listdir("/proc") if entry.isdigit() and _works_below(entry, root)]
+        if not left:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"still there: {[Path(f'/proc/{entry}/cmdline').read_bytes() for entry in left]}")
+
+
+def _works_below(pid: str, root: str) -> bool:
+    """Whether a file that it has open, or its command, names the root or the sleep that was to go."""
+    try:
+        if b"98765" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return True
+        return any(os.readlink(f"/proc/{pid}/fd/{name}").startswith(root) for name in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return False
