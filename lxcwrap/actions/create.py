@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lxcwrap.storage.driver import Driver
 
 _ATTEMPTS = 10
+INITS = ("init", "systemd", "openrc-init", "runit", "runit-init", "s6-svscan")
 
 
 def merge(image: RunConfig, asked: ContainerConfig, *, entrypoint_given: bool = False) -> ContainerConfig:
@@ -36,10 +37,14 @@ def merge(image: RunConfig, asked: ContainerConfig, *, entrypoint_given: bool = 
     anonymous = tuple(
         Mount(MountKind.VOLUME, target=target, anonymous=True) for target in image.volumes if target not in taken
     )
+    entrypoint = asked.entrypoint if entrypoint_given else image.entrypoint
+    command = asked.command or (() if entrypoint_given else image.command)
+    if asked.system and not asked.command and not entrypoint_given:
+        entrypoint, command = _init_of(entrypoint, command)
     merged = replace(
         asked,
-        entrypoint=asked.entrypoint if entrypoint_given else image.entrypoint,
-        command=asked.command or (() if entrypoint_given else image.command),
+        entrypoint=entrypoint,
+        command=command,
         env=merge_environment(image.env, asked.env),
         working_dir=asked.working_dir or image.working_dir or "/",
         user=asked.user or image.user,
@@ -52,6 +57,14 @@ def merge(image: RunConfig, asked: ContainerConfig, *, entrypoint_given: bool = 
     if not merged.argv:
         raise UsageError("no command: the image names none, and none was given", hint="add one after the image")
     return merged
+
+
+def _init_of(entrypoint: tuple[str, ...], command: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What boots a whole system: what the image starts if that is an init, else its /sbin/init."""
+    argv = entrypoint + command
+    if argv and os.path.basename(argv[0]) in INITS:
+        return entrypoint, command
+    return (), ("/sbin/init",)
 
 
 def merge_environment(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
@@ -95,6 +108,20 @@ def create(store: Store, driver: Driver, config: ContainerConfig, name: str | No
             if name or attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError
+
+
+def with_volumes_from(store: Store, config: ContainerConfig, others: tuple[str, ...]) -> ContainerConfig:
+    """Add what ``CONTAINER[:ro|:rw]`` has mounted, but for targets that are taken.  Raises NotFound or UsageError."""
+    mounts = list(config.mounts)
+    for text in others:
+        name, _, mode = text.partition(":")
+        if mode not in ("", "ro", "rw"):
+            raise UsageError(f"--volumes-from {text!r:.80}: {mode!r:.40} is neither ro nor rw")
+        taken = {mount.target for mount in mounts}
+        for mount in containers.resolve(store, name).config.mounts:
+            if mount.kind in (MountKind.VOLUME, MountKind.BIND) and mount.target not in taken:
+                mounts.append(replace(mount, read_only=mode == "ro" or (mount.read_only and mode != "rw")))
+    return replace(config, mounts=tuple(mounts))
 
 
 def _known_network(store: Store, config: ContainerConfig) -> ContainerConfig:

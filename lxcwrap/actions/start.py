@@ -145,7 +145,7 @@ def _volumes(store: Store, mounts: tuple[Mount, ...]) -> tuple[dict[Mount, str],
         if mount.kind is MountKind.VOLUME:
             volume = volumes.get(store, mount.source)
             sources[mount] = store.paths.volume(volume.name)
-            if not volume.filled and not mount.no_copy:
+            if not volume.filled and not mount.no_copy and not mount.subpath:
                 fresh.add(mount)
         elif mount.kind is MountKind.BIND:
             sources[mount] = _bind_source(mount)

@@ -15,6 +15,7 @@ from lxcwrap.model import run_flags
 from lxcwrap.model.container import (
     ContainerConfig,
     LogConfig,
+    Mount,
     NetworkConfig,
     Resources,
     RestartKind,
@@ -71,6 +72,7 @@ container_options = all_of(
     _text("-m", "--memory", metavar="SIZE", help="Memory limit: 512m, 2g."),
     _text("--memory-reservation", metavar="SIZE", help="Memory soft limit."),
     _text("--memory-swap", metavar="SIZE", help="Memory and swap together; -1: unlimited swap."),
+    _many("--mount", metavar="KEY=VALUE,...", help="A mount: type=bind|volume|tmpfs, source=, target=, readonly."),
     _text("--name", metavar="NAME", help="Name [default: a made-up one]."),
     click.option("--network", "--net", default="bridge", metavar="NET", help="bridge, none, host or container:NAME."),
     click.option("--pids-limit", type=int, default=0, metavar="N", help="Number of processes; -1: unlimited."),
@@ -95,6 +97,7 @@ container_options = all_of(
     _text("-u", "--user", metavar="USER[:GROUP]", help="Whom to run as."),
     _text("--userns", metavar="MODE", help="private or host [default: private where the kernel can]."),
     _many("-v", "--volume", metavar="[SOURCE:]DIR[:ro]", help="Bind a host directory or a named volume."),
+    _many("--volumes-from", metavar="CONTAINER[:ro]", help="The volumes and bound directories of another container."),
     _text("-w", "--workdir", metavar="DIR", help="Working directory."),
     refused("--blkio-weight", "--blkio-weight-device", reason=_NO_CGROUP_FILE),
     refused("--cgroup-parent", reason="liblxc places the container's cgroup"),
@@ -114,7 +117,6 @@ container_options = all_of(
     refused("--kernel-memory", reason="kernels do not have it any more"),
     refused("--link", "--link-local-ip", reason="use the containers' addresses or --add-host"),
     refused("--memory-swappiness", reason=_NO_CGROUP_FILE),
-    refused("--mount", reason="use -v or --tmpfs"),
     refused("--network-alias", reason="the default bridge has no names"),
     refused("--no-healthcheck", reason="health checks come with a later version", value=False),
     refused("--oom-kill-disable", reason=_NO_CGROUP_FILE, value=False),
@@ -125,7 +127,6 @@ container_options = all_of(
     refused("--use-api-socket", reason="there is no daemon and no socket", value=False),
     refused("--uts", reason="every container has a host name of its own"),
     refused("--volume-driver", reason="the only driver is local"),
-    refused("--volumes-from", reason="name the volumes with -v"),
 )
 
 
@@ -155,7 +156,8 @@ def asked(options: dict[str, Any], image: str, command: tuple[str, ...], *, deta
         detached=detached,
         cidfile=options["cidfile"],
         mounts=tuple(run_flags.volume(_expanded(text)) for text in options["volume"])
-        + tuple(map(run_flags.tmpfs, options["tmpfs"])),
+        + tuple(map(run_flags.tmpfs, options["tmpfs"]))
+        + _mounts(options["mount"]),
         resources=_resources(options),
         security=_security(options),
         network=_network(options),
@@ -187,6 +189,14 @@ def _exclude(config: ContainerConfig) -> None:
             )
         if config.hostname:
             raise UsageError("a container that shares another's network has the other's host name, too")
+
+
+def _mounts(texts: tuple[str, ...]) -> tuple[Mount, ...]:
+    if not texts:
+        return ()
+    from lxcwrap.model.mount_flag import mount
+
+    return tuple(map(mount, texts))
 
 
 def _signal(text: str) -> str:

@@ -31,6 +31,7 @@ def _make(app: App, config: ContainerConfig, options: dict[str, Any]) -> Contain
 
     image = run.image(app.store, config.image, options["pull"], lambda: _pull(app, driver, config.image, options))
     defaults = images.config(app.store, image.id).config
+    config = create.with_volumes_from(app.store, config, options["volumes_from"])
     merged = create.merge(defaults, config, entrypoint_given=options["entrypoint"] is not None)
     container = create.create(app.store, driver, merged, options["name"] or None, image)
     if config.cidfile:

@@ -209,10 +209,16 @@ def open_tree(path: str, *, recursive: bool = False) -> int:
 
 
 def mount_setattr(
-    descriptor: int, *, set_: int = 0, clear: int = 0, user_namespace: int = 0, recursive: bool = False
+    descriptor: int,
+    *,
+    set_: int = 0,
+    clear: int = 0,
+    propagation: int = 0,
+    user_namespace: int = 0,
+    recursive: bool = False,
 ) -> None:
-    """mount_setattr(2) on a detached mount."""
-    attributes = _MountAttr(set_, clear, 0, user_namespace)
+    """mount_setattr(2) on a detached mount; ``propagation`` is MS_PRIVATE, MS_SLAVE or MS_SHARED."""
+    attributes = _MountAttr(set_, clear, propagation, user_namespace)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
     _call(_MOUNT_SETATTR, ctypes.c_int(descriptor), b"", ctypes.c_uint(flags), ctypes.byref(attributes), size)

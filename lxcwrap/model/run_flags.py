@@ -13,8 +13,8 @@ from lxcwrap.model.names import check_name
 from lxcwrap.model.units import parse_bytes
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
-_VOLUME_WORDS = ("ro", "rw", "z", "Z", "nocopy", "rprivate", "private", "rshared", "shared", "rslave", "slave",
-                 "consistent", "cached", "delegated", "rbind", "bind")  # fmt: skip
+PROPAGATION = ("private", "rprivate", "slave", "rslave")
+_VOLUME_WORDS = ("ro", "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated", "rbind", "bind", *PROPAGATION)
 _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 _ULIMIT = re.compile(r"([a-z]+)=(-?\d+|unlimited)(?::(-?\d+|unlimited))?")
 
@@ -28,6 +28,11 @@ def volume(text: str) -> Mount:
     target = parts[1] if len(parts) > 1 else parts[0]
     words = parts[2].split(",") if len(parts) == 3 else []
     for word in words:
+        if word in ("shared", "rshared"):
+            raise UsageError(
+                f"invalid volume {text!r:.120}: what a container mounts never reaches the host",
+                hint="rslave shows it the host's mounts",
+            )
         if word not in _VOLUME_WORDS:
             raise UsageError(f"invalid volume {text!r:.120}: unknown option {word!r:.40}")
     target = absolute(target, f"invalid volume {text!r:.120}: the target")
@@ -39,7 +44,7 @@ def volume(text: str) -> Mount:
         target=target,
         source=source,
         read_only="ro" in words,
-        options=tuple(word for word in words if word in ("bind",)),
+        options=tuple(word for word in words if word == "bind" or word in PROPAGATION),
         no_copy="nocopy" in words,
         create_source=is_bind,
         anonymous=not source,

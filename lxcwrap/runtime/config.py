@@ -245,18 +245,21 @@ def sysctls(security: Security, *, own_network: bool) -> str:
     return "".join(lines)
 
 
-def late_mounts(mounts: tuple[Mount, ...]) -> Items:
-    """Mounts below /dev, /proc and /sys, which liblxc mounts afresh: it has to make these itself, after."""
+def late_mounts(mounts: tuple[Mount, ...], directory: str) -> Items:
+    """Mounts below /dev, /proc and /sys, which liblxc mounts afresh: it has to make these itself, after.
+
+    What is to be bound is ready at ``late/<number>`` in the container's ``directory`` (``runtime/rootfs.py``).
+    """
     items: Items = []
-    for mount in mounts:
-        if not belongs_late(mount.target):
-            continue
-        options = ",".join(("ro" if mount.read_only else "rw", *mount.options))
+    late = [mount for mount in mounts if belongs_late(mount.target)]
+    for mount in late:
         if mount.kind is MountKind.TMPFS:
-            items.append(mount_entry("tmpfs", mount.target, "tmpfs", f"nosuid,nodev,{options},create=dir"))
-        else:
-            made = "dir" if os.path.isdir(mount.source) else "file"
-            items.append(mount_entry(mount.source, mount.target, "none", f"rbind,{options},create={made}"))
+            words = ",".join(("ro" if mount.read_only else "rw", *mount.options))
+            items.append(mount_entry("tmpfs", mount.target, "tmpfs", f"nosuid,nodev,{words},create=dir"))
+    for number, mount in enumerate(mount for mount in late if mount.kind is not MountKind.TMPFS):
+        made = "file" if mount.kind is MountKind.BIND and not os.path.isdir(mount.source) else "dir"
+        source = f"{directory}/late/{number}"
+        items.append(mount_entry(source, mount.target, "none", f"rbind,create={made}"))
     return items
 
 

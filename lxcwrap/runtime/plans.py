@@ -86,7 +86,7 @@ def items(
     ]
     found += config.limits(wanted.resources, facts)
     found += _sysctls(config.sysctls(security, own_network=own), directory)
-    found += config.late_mounts(wanted.mounts)
+    found += config.late_mounts(wanted.mounts, directory)
     if wanted.system:
         found += [("lxc.signal.halt", "SIGRTMIN+3"), ("lxc.signal.reboot", "SIGINT")]
     return found + (network or [("lxc.net.0.type", "empty")])
@@ -135,22 +135,30 @@ def mounts(wanted: tuple[Mount, ...], sources: dict[Mount, str], fresh: frozense
 
     ``sources``: the host path of each volume; ``fresh``: volumes to be filled with the image's content.
     """
-    planned = []
-    for mount in sorted(wanted, key=lambda item: item.target.count("/")):
-        if config.belongs_late(mount.target):
-            continue
-        planned.append(
-            {
-                "kind": mount.kind.value,
-                "source": sources.get(mount, mount.source),
-                "target": mount.target,
-                "read_only": mount.read_only,
-                "options": list(mount.options),
-                "mapped": True,
-                "copy_up": mount in fresh,
-            }
-        )
-    return planned
+    ordered = sorted(wanted, key=lambda item: item.target.count("/"))
+    return [_mount(each, sources, fresh) for each in ordered if not config.belongs_late(each.target)]
+
+
+def late(wanted: tuple[Mount, ...], sources: dict[Mount, str]) -> list[dict[str, Any]]:
+    """What the supervisor makes ready for liblxc to mount, in the order of ``config.late_mounts``."""
+    return [
+        _mount(each, sources, frozenset())
+        for each in wanted
+        if config.belongs_late(each.target) and each.kind is not MountKind.TMPFS
+    ]
+
+
+def _mount(mount: Mount, sources: dict[Mount, str], fresh: frozenset[Mount]) -> dict[str, Any]:
+    return {
+        "kind": mount.kind.value,
+        "source": sources.get(mount, mount.source),
+        "subpath": mount.subpath,
+        "target": mount.target,
+        "read_only": mount.read_only,
+        "options": list(mount.options),
+        "mapped": True,
+        "copy_up": mount in fresh,
+    }
 
 
 def own_files(directory: str, id_base: int | None, contents: dict[str, str]) -> list[dict[str, Any]]:
@@ -268,6 +276,7 @@ def for_container(
         "restart": restart_plan(wanted.restart),
         "after": after,
         "mounts": planned,
+        "late": late(wanted.mounts, sources),
         "command": list(wanted.argv),
         "read_only": wanted.security.read_only,
         "devices": own_devices(wanted.security.devices, id_base),

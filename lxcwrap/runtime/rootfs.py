@@ -10,6 +10,8 @@ import ctypes
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -48,11 +50,10 @@ class Rootfs:
         for name in ("dev", "proc", "sys"):
             os.close(self._target("/" + name, directory=True))
         for item in plan["mounts"]:
-            try:
+            with _explained(item):
                 self._mount_one(item)
-            except OSError as error:
-                where = item["source"] or "tmpfs"
-                raise CannotMount(f"cannot mount {where} at {item['target']}: {error.strerror}") from None
+        if plan.get("late"):
+            self._make_late(plan["late"])
         if self._user_namespace >= 0:
             os.close(self._user_namespace)
         if plan.get("devices"):
@@ -72,6 +73,24 @@ class Rootfs:
             os.mknod(path, node["mode"], node["number"])
             os.chmod(path, stat.S_IMODE(node["mode"]))
             os.chown(path, self.id_base or 0, self.id_base or 0)
+
+    def _make_late(self, items: list[dict[str, Any]]) -> None:
+        """What liblxc is to bind below /dev, /proc and /sys, mounted at a place of the container's directory."""
+        place = self.plan["directory"] + "/late"
+        os.makedirs(place, 0o755, exist_ok=True)
+        mount.mount("tmpfs", place, "tmpfs", mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC, "mode=755,size=64k")
+        for number, item in enumerate(items):
+            with _explained(item):
+                tree = self._bind(item)
+                try:
+                    path = f"{place}/{number}"
+                    if stat.S_ISDIR(os.fstat(tree).st_mode):
+                        os.mkdir(path)
+                    else:
+                        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+                    mount.move_mount(tree, path)
+                finally:
+                    os.close(tree)
 
     def _mount_one(self, item: dict[str, Any]) -> None:
         if item.get("copy_up"):
@@ -123,16 +142,32 @@ class Rootfs:
 
     def _bind(self, item: dict[str, Any]) -> int:
         recursive = "bind" not in item["options"]
-        tree = mount.open_tree(item["source"], recursive=recursive)
+        tree = self._source(item, recursive)
         try:
             if self.id_base is not None and item["mapped"]:
                 self._map(tree, item, recursive)
+            if not {"slave", "rslave"} & set(item["options"]):  # else what the host mounts there later appears too
+                mount.mount_setattr(tree, propagation=mount.MS_PRIVATE, recursive=recursive)
             if item["read_only"]:
                 mount.mount_setattr(tree, set_=mount.MOUNT_ATTR_RDONLY, recursive=recursive)
         except BaseException:
             os.close(tree)
             raise
         return tree
+
+    def _source(self, item: dict[str, Any], recursive: bool) -> int:
+        """A detached copy of what is to be bound.  No link in a subpath, which the volume's users write, leads out."""
+        if not item.get("subpath"):
+            return mount.open_tree(item["source"], recursive=recursive)
+        volume = open_root(item["source"])
+        try:
+            found = open_beneath(volume, item["subpath"], os.O_PATH)
+        finally:
+            os.close(volume)
+        try:
+            return mount.open_tree(f"/proc/self/fd/{found}", recursive=recursive)
+        finally:
+            os.close(found)
 
     def _map(self, tree: int, item: dict[str, Any], recursive: bool) -> None:
         """Give the mount the container's ids; what cannot be mapped is mounted as it is."""
@@ -205,6 +240,16 @@ class Rootfs:
         """Take everything down and remove the empty mount points that were made."""
         os.close(self.root_fd)
         mount.umount(self.path, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+
+
+@contextmanager
+def _explained(item: dict[str, Any]) -> Iterator[None]:
+    """The kernel's refusal of one mount in the user's words."""
+    try:
+        yield
+    except OSError as error:
+        where = "/".join(filter(None, (item["source"] or "tmpfs", item.get("subpath"))))
+        raise CannotMount(f"cannot mount {where} at {item['target']}: {error.strerror}") from None
 
 
 def _act_as(identity: int) -> None:

@@ -12,7 +12,6 @@ from tests.conftest import Cli
 DOCKERFILE = """\
 FROM {base}
 RUN apt-get update && apt-get install -y --no-install-recommends systemd systemd-sysv dbus && apt-get clean
-CMD ["/sbin/init"]
 """
 
 
