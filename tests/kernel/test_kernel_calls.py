@@ -60,6 +60,26 @@ def test_trees_are_removed_without_following(root: Path, tmp_path: Path) -> None
     assert not (root / "etc").exists() and (tmp_path / "outside").exists()
 
 
+def make_deep(place: Path, depth: int) -> None:
+    """Directories in each other, more than recursion or open files would bear, with a file in each."""
+    current = os.open(place, os.O_RDONLY)
+    for _ in range(depth):
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=current))
+        os.mkdir("d", dir_fd=current)
+        following = os.open("d", os.O_RDONLY, dir_fd=current)
+        os.close(current)
+        current = following
+    os.close(current)
+
+
+def test_trees_of_any_depth_are_removed(root: Path, tmp_path: Path) -> None:
+    make_deep(root / "etc", 3000)
+    holder = os.open(root, os.O_RDONLY)
+    beneath.remove_tree(holder, "etc")
+    os.close(holder)
+    assert sorted(os.listdir(root)) == ["abs", "dir", "up"]
+
+
 def test_idmapped_mounts_show_other_owners(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "f").write_bytes(b"")

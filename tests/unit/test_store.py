@@ -192,6 +192,20 @@ def test_a_changed_blob_is_noticed(store: Store) -> None:
         blobs.read(store.paths, name)
 
 
+def test_a_tree_that_a_container_made_deep_is_discarded(store: Store) -> None:
+    place = store.paths.container("c")
+    os.makedirs(place)
+    holder = os.open(place, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=holder)
+        inner = os.open("d", os.O_RDONLY, dir_fd=holder)
+        os.close(holder)
+        holder = inner
+    os.close(holder)
+    staging.discard(store.paths, place)
+    assert not os.path.lexists(place) and os.listdir(store.paths.staging) == []
+
+
 def test_staging_of_the_dead_is_swept_and_of_the_living_kept(store: Store) -> None:
     reading, writing = os.pipe()
     child = os.fork()
