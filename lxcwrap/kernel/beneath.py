@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
+from collections.abc import Iterator
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -17,6 +19,7 @@ RESOLVE_IN_ROOT = 0x10
 IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
 STRICT = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS  # the path as it stands, without any link
 
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPENAT2 = 437
 _ATTEMPTS = 64  # a rename elsewhere can make the kernel ask for another try (EAGAIN)
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -108,18 +111,48 @@ def _enter(root_fd: int, parent_fd: int, walked: list[bytes], uid: int, gid: int
 
 
 def remove_tree(parent_fd: int, name: str | bytes) -> None:
-    """``rm -rf`` of one name in an open directory; links are removed, never followed."""
-    name = os.fsencode(name)
+    """``rm -rf`` of one name in an open directory; links are removed, never followed.
+
+    A tree of any depth takes two descriptors and no recursion: whoever made it may have made it deep.
+    """
+    if _removed(parent_fd, os.fsencode(name)):
+        return
+    top = os.open(name, _DIRECTORY, dir_fd=parent_fd)
+    moved = itertools.count()
+    try:
+        while names := os.listdir(top):
+            for child in map(os.fsencode, names):
+                if not _removed(top, child):
+                    _flatten(top, child, moved)
+    finally:
+        os.close(top)
+    os.rmdir(name, dir_fd=parent_fd)
+
+
+def _removed(parent_fd: int, name: bytes) -> bool:
+    """Whether it could be removed at once: all but directories with something in them."""
     try:
         os.unlink(name, dir_fd=parent_fd)
-        return
+        return True
     except IsADirectoryError:
         pass
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(name, flags, dir_fd=parent_fd)
     try:
-        for child in os.listdir(descriptor):
-            remove_tree(descriptor, os.fsencode(child))
+        os.rmdir(name, dir_fd=parent_fd)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
+
+
+def _flatten(top: int, name: bytes, moved: Iterator[int]) -> None:
+    """Remove a directory; those in it come to lie beside it first."""
+    descriptor = os.open(name, _DIRECTORY, dir_fd=top)
+    token = os.urandom(8).hex()
+    try:
+        for child in map(os.fsencode, os.listdir(descriptor)):
+            if not _removed(descriptor, child):
+                os.rename(child, f"{token}-{next(moved)}".encode(), src_dir_fd=descriptor, dst_dir_fd=top)
     finally:
         os.close(descriptor)
-    os.rmdir(name, dir_fd=parent_fd)
+    os.rmdir(name, dir_fd=top)

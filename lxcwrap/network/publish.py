@@ -109,10 +109,11 @@ def _wanted(store: Store, ports: tuple[Port, ...], exposed: tuple[str, ...], pub
 
 
 def exposed_ports(item: str) -> list[tuple[int, str]]:
-    """The ports of an EXPOSE entry: ``80``, ``53/udp``, ``8000-8010/tcp``."""
-    numbers, _, protocol = item.partition("/")
-    first, _, last = numbers.partition("-")
-    return [(number, protocol or "tcp") for number in range(int(first), int(last or first) + 1)]
+    """The ports of an EXPOSE entry, an image's too: ``80``, ``53/udp``, ``8000-8010/tcp``.  Raises UsageError."""
+    from lxcwrap.model import run_flags  # only -P needs it
+
+    parts = (port.partition("/") for port in run_flags.exposed(item))
+    return [(int(number), protocol) for number, _, protocol in parts]
 
 
 def _host_ip(text: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from lxcwrap.kernel import lock
+from lxcwrap.kernel import beneath, lock
 from lxcwrap.model.paths import Paths
 
 
@@ -21,7 +20,7 @@ def directory(paths: Paths, verb: str) -> Iterator[str]:
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
             os.unlink(f"{path}.lock")
 
 
@@ -47,7 +46,17 @@ def sweep(paths: Paths) -> None:
         path = f"{paths.staging}/{stem}"
         try:
             with lock.held(f"{path}.lock", wait=False):
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path)
                 os.unlink(f"{path}.lock")
         except (lock.Busy, FileNotFoundError):
             continue
+
+
+def _remove(path: str) -> None:
+    """What cannot be removed stays for a later sweep."""
+    holder = beneath.open_root(os.path.dirname(path))
+    try:
+        with suppress(OSError):
+            beneath.remove_tree(holder, os.path.basename(path))
+    finally:
+        os.close(holder)

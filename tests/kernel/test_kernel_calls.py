@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -58,6 +59,29 @@ def test_trees_are_removed_without_following(root: Path, tmp_path: Path) -> None
     beneath.remove_tree(holder, "etc")
     os.close(holder)
     assert not (root / "etc").exists() and (tmp_path / "outside").exists()
+
+
+def make_deep(place: Path, depth: int) -> None:
+    """Directories in each other, more than recursion or open files would bear, with a file in each."""
+    current = os.open(place, os.O_RDONLY)
+    for _ in range(depth):
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=current))
+        os.mkdir("d", dir_fd=current)
+        following = os.open("d", os.O_RDONLY, dir_fd=current)
+        os.close(current)
+        current = following
+    os.close(current)
+
+
+def test_trees_of_any_depth_are_removed(root: Path, tmp_path: Path) -> None:
+    make_deep(root / "etc", 3000)
+    holder = os.open(root, os.O_RDONLY)
+    try:
+        beneath.remove_tree(holder, "etc")
+        assert sorted(os.listdir(root)) == ["abs", "dir", "up"]
+    finally:
+        os.close(holder)
+        subprocess.run(["rm", "-rf", root / "etc"], check=True)  # pytest could not
 
 
 def test_idmapped_mounts_show_other_owners(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ def test_exposed_ports() -> None:
     assert publish.exposed_ports("8000-8001/udp") == [(8000, "udp"), (8001, "udp")]
 
 
+@pytest.mark.parametrize("item", ["abc", "70000/tcp", "0/tcp", "80/foo", "1-99999999999/tcp", "9-3", ""])
+def test_what_an_image_exposes_wrongly_is_refused(item: str) -> None:
+    with pytest.raises(UsageError):
+        publish.exposed_ports(item)
+
+
 def test_the_table_names_its_ports_bridge_and_subnet() -> None:
     text = rules.ruleset("lxcwrap_test", SMALL, (EVERYWHERE, BOUND))
     assert text.startswith("table inet lxcwrap_test\ndelete table inet lxcwrap_test\ntable inet lxcwrap_test {\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 
@@ -204,6 +205,23 @@ def test_a_changed_blob_is_noticed(store: Store) -> None:
     Path(store.paths.blob(name)).write_bytes(b"jello")
     with pytest.raises(Exception, match="does not match its digest"):
         blobs.read(store.paths, name)
+
+
+def test_a_tree_that_a_container_made_deep_is_discarded(store: Store) -> None:
+    place = store.paths.container("c")
+    os.makedirs(place)
+    holder = os.open(place, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=holder)
+        inner = os.open("d", os.O_RDONLY, dir_fd=holder)
+        os.close(holder)
+        holder = inner
+    os.close(holder)
+    try:
+        staging.discard(store.paths, place)
+        assert not os.path.lexists(place) and os.listdir(store.paths.staging) == []
+    finally:
+        subprocess.run(["rm", "-rf", store.paths.root], check=True)  # pytest could not
 
 
 def test_staging_of_the_dead_is_swept_and_of_the_living_kept(store: Store) -> None:
