@@ -95,7 +95,7 @@ def _mount_plan(store: Store, wanted: tuple[Mount, ...]) -> list[dict[str, objec
         if item.kind in (MountKind.VOLUME, MountKind.BIND)
     }
     there = {item: source for item, source in sources.items() if os.path.exists(source)}
-    return plans.mounts(tuple(there), there, frozenset())
+    return plans.mounts(tuple(there), there, {})
 
 
 def frozen(store: Store, container: Container, pause: bool) -> AbstractContextManager[None]:

@@ -137,19 +137,19 @@ def unpublish(store: Store, container: Container) -> None:
         publish.unpublish(store, container.id)
 
 
-def _volumes(store: Store, mounts: tuple[Mount, ...]) -> tuple[dict[Mount, str], frozenset[Mount]]:
-    """Host paths of all mounts' sources, and the volumes that are to be filled with the image's content."""
+def _volumes(store: Store, mounts: tuple[Mount, ...]) -> tuple[dict[Mount, str], dict[Mount, str]]:
+    """Host paths of all mounts' sources, and the volumes to be filled with the image's content, with their markers."""
     sources: dict[Mount, str] = {}
-    fresh = set()
+    fresh: dict[Mount, str] = {}
     for mount in mounts:
         if mount.kind is MountKind.VOLUME:
             volume = volumes.get(store, mount.source)
             sources[mount] = store.paths.volume(volume.name)
             if not volume.filled and not mount.no_copy and not mount.subpath:
-                fresh.add(mount)
+                fresh[mount] = store.paths.volume_marker(volume.name)
         elif mount.kind is MountKind.BIND:
             sources[mount] = _bind_source(mount)
-    return sources, frozenset(fresh)
+    return sources, fresh
 
 
 def _bind_source(mount: Mount) -> str:

@@ -64,6 +64,10 @@ class Paths:
     def volume(self, name: str) -> str:
         return f"{self.root}/volumes/{name}"
 
+    def volume_marker(self, name: str) -> str:
+        """A file that is there while the volume is filled with an image's content (no volume's name begins so)."""
+        return f"{self.root}/volumes/.filling-{name}"
+
     def container_run(self, container_id: str) -> str:
         """The volatile directory of one container: its supervisor's socket and lock."""
         return f"{self.run}/containers/{container_id}"

@@ -5,33 +5,53 @@ from __future__ import annotations
 import os
 import stat
 
+from lxcwrap.kernel import lock
+from lxcwrap.kernel.beneath import remove_tree
 
-def copy(source_fd: int, target_fd: int, id_base: int) -> None:
-    """Copy the tree below one directory into another: owners, modes, times, links.
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def fill(source_fd: int, volume: str, marker: str, id_base: int) -> None:
+    """Copy a directory's content into a volume that is empty, once however many containers start at the same time.
+
+    ``marker`` is a file that holds something while the copy is under way: what a crash left half done is done anew.
+    """
+    with lock.held(marker) as held:
+        source = os.open(".", _DIRECTORY, dir_fd=source_fd)
+        target = os.open(volume, _DIRECTORY)
+        try:
+            if os.fstat(held).st_size:
+                for name in os.listdir(target):
+                    remove_tree(target, name)
+            if not os.listdir(target):
+                os.write(held, b"1")
+                _copy(source, target, id_base)
+        finally:
+            os.close(source)
+            os.close(target)
+        os.unlink(marker)
+
+
+def _copy(source: int, target: int, id_base: int) -> None:
+    """The tree below one directory into another: owners, modes, times, links.
 
     Owners are stored as the container sees them: ``id_base`` is its root's host id.  Devices and sockets are left out.
     """
-    found = os.fstat(source_fd)
-    source = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=source_fd)
-    target = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=target_fd)
-    try:
-        for name in os.listdir(source):
-            _copy_one(source, target, name, id_base)
-        os.fchown(target, *_owner(found, id_base))
-        os.fchmod(target, stat.S_IMODE(found.st_mode))
-    finally:
-        os.close(source)
-        os.close(target)
+    for name in os.listdir(source):
+        _copy_one(source, target, name, id_base)
+    found = os.fstat(source)
+    os.fchown(target, *_owner(found, id_base))
+    os.fchmod(target, stat.S_IMODE(found.st_mode))
 
 
 def _copy_one(source: int, target: int, name: str, id_base: int) -> None:
     found = os.stat(name, dir_fd=source, follow_symlinks=False)
     if stat.S_ISDIR(found.st_mode):
         os.mkdir(name, 0o700, dir_fd=target)
-        inner_source = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
-        inner_target = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=target)
+        inner_source = os.open(name, _DIRECTORY, dir_fd=source)
+        inner_target = os.open(name, _DIRECTORY, dir_fd=target)
         try:
-            copy(inner_source, inner_target, id_base)
+            _copy(inner_source, inner_target, id_base)
         finally:
             os.close(inner_source)
             os.close(inner_target)

@@ -98,7 +98,7 @@ class _Entry:
 
     def _environment(self) -> dict[str, str]:
         items = [*self.plan["env"], *(["TERM=xterm"] if self.wish["tty"] else []), *self.wish["env"]]
-        found = dict(item.split("=", 1) for item in items)
+        found = {name: value for name, _, value in (item.partition("=") for item in items)}
         found.setdefault("HOME", self.identity.home)
         if self.wish["user"] and not any(item.startswith("HOME=") for item in self.plan["env"]):
             found["HOME"] = self.identity.home
@@ -188,17 +188,22 @@ class _Entry:
             os.write(target, f"exec {self.label}".encode())
         if not self.wish["privileged"]:
             for number in self.plan["confinement"]["dropped"]:
-                _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
+                _prctl("a capability could not be dropped", _PR_CAPBSET_DROP, number, 0, 0, 0)
         if self.plan["confinement"]["no_new_privs"]:
-            _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            _prctl("no-new-privileges was refused", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         if self.filter:
             content = ctypes.create_string_buffer(self.filter, len(self.filter))
             program = _Program(len(self.filter) // 8, ctypes.addressof(content))
-            if _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program)):
-                raise OSError(ctypes.get_errno(), "the seccomp filter was refused")
+            _prctl("the seccomp filter was refused", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program))
         os.setgroups(self.identity.groups)
         os.setresgid(self.identity.gid, self.identity.gid, self.identity.gid)
         os.setresuid(self.identity.uid, self.identity.uid, self.identity.uid)
+
+
+def _prctl(what: str, option: int, *arguments: object) -> None:
+    """prctl(2).  Raises OSError that says ``what`` failed: the process must not run with more than it was given."""
+    if _libc.prctl(option, *arguments):
+        raise OSError(ctypes.get_errno(), what)
 
 
 _RESET = (signal.SIGPIPE, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)

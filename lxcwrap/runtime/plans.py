@@ -130,10 +130,11 @@ def device_numbers(devices: tuple[Device, ...]) -> dict[str, str]:
     return numbers
 
 
-def mounts(wanted: tuple[Mount, ...], sources: dict[Mount, str], fresh: frozenset[Mount]) -> list[dict[str, Any]]:
+def mounts(wanted: tuple[Mount, ...], sources: dict[Mount, str], fresh: dict[Mount, str]) -> list[dict[str, Any]]:
     """What the supervisor mounts onto the rootfs: parents before children.
 
-    ``sources``: the host path of each volume; ``fresh``: volumes to be filled with the image's content.
+    ``sources``: the host path of each volume; ``fresh``: volumes to be filled with the image's content, and the file
+    that marks this as under way.
     """
     ordered = sorted(wanted, key=lambda item: item.target.count("/"))
     return [_mount(each, sources, fresh) for each in ordered if not config.belongs_late(each.target)]
@@ -142,13 +143,13 @@ def mounts(wanted: tuple[Mount, ...], sources: dict[Mount, str], fresh: frozense
 def late(wanted: tuple[Mount, ...], sources: dict[Mount, str]) -> list[dict[str, Any]]:
     """What the supervisor makes ready for liblxc to mount, in the order of ``config.late_mounts``."""
     return [
-        _mount(each, sources, frozenset())
+        _mount(each, sources, {})
         for each in wanted
         if config.belongs_late(each.target) and each.kind is not MountKind.TMPFS
     ]
 
 
-def _mount(mount: Mount, sources: dict[Mount, str], fresh: frozenset[Mount]) -> dict[str, Any]:
+def _mount(mount: Mount, sources: dict[Mount, str], fresh: dict[Mount, str]) -> dict[str, Any]:
     return {
         "kind": mount.kind.value,
         "source": sources.get(mount, mount.source),
@@ -157,7 +158,7 @@ def _mount(mount: Mount, sources: dict[Mount, str], fresh: frozenset[Mount]) -> 
         "read_only": mount.read_only,
         "options": list(mount.options),
         "mapped": True,
-        "copy_up": mount in fresh,
+        "copy_up": fresh.get(mount, ""),
     }
 
 
@@ -216,7 +217,7 @@ def for_step(step: Step) -> dict[str, Any]:
         "log": None,
         "restart": {"kind": "no", "limit": 0},
         "after": None,
-        "mounts": mounts(step.mounts, binds, frozenset()) + own_files(step.directory, step.id_base, contents),
+        "mounts": mounts(step.mounts, binds, {}) + own_files(step.directory, step.id_base, contents),
         "read_only": wanted.security.read_only,
         "devices": own_devices(wanted.security.devices, step.id_base),
         "items": items(wanted, step.directory, step.hostname, step.id_base, list(step.network), own),
@@ -235,7 +236,7 @@ def for_container(
     hostname: str,
     network: Network,
     sources: dict[Mount, str],
-    fresh: frozenset[Mount],
+    fresh: dict[Mount, str],
     after: list[str],
 ) -> dict[str, Any]:
     """The plan of a container."""

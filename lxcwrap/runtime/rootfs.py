@@ -107,16 +107,13 @@ class Rootfs:
 
     def _fill(self, item: dict[str, Any]) -> None:
         """Fill a new volume, which is empty, with what the image has at its mount point (Docker's rule)."""
-        target = self._target(item["target"], directory=True)
-        volume = os.open(item["source"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            if not os.listdir(item["source"]):
-                from lxcwrap.runtime.copyup import copy
+        from lxcwrap.runtime.copyup import fill
 
-                copy(target, volume, self.id_base or 0)
+        target = self._target(item["target"], directory=True)
+        try:
+            fill(target, item["source"], item["copy_up"], self.id_base or 0)
         finally:
             os.close(target)
-            os.close(volume)
 
     def _tmpfs(self, item: dict[str, Any]) -> int:
         context = mount.fsopen("tmpfs")

@@ -102,9 +102,6 @@ class _Comparison:
             return None
         return self._layers.enter(holders, path) if before else ()
 
-    def _changed(self, before: os.stat_result, now: os.stat_result) -> bool:
-        return differs(before, now, 0, self._id_base, exact=self._form is not Form.NONE)
-
     def _same(self, parent: int, name: bytes, path: bytes, holders: Holders) -> bool:
         """Whether what looks alike is alike: a file may get its old time back, attributes have none."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -53,7 +53,7 @@ def create(
         if known:
             os.makedirs(store.paths.volume(name), mode=0o755, exist_ok=True)
             return known
-        staging.discard(store.paths, store.paths.volume(name))  # left by a crash while it was removed
+        _discard(store, name)  # left by a crash while it was removed
         os.makedirs(store.paths.volume(name), mode=0o755)
         volume = Volume(name, driver, labels, options, anonymous, False, time.time())
         with store.transaction() as db:
@@ -139,8 +139,17 @@ def remove(store: Store, name: str) -> None:
                     hint="remove the container first",
                 )
             db.execute("DELETE FROM volumes WHERE name = ?", (name,))
-        staging.discard(store.paths, store.paths.volume(name))
+        _discard(store, name)
         os.unlink(_lock(store, name))
+
+
+def _discard(store: Store, name: str) -> None:
+    """Delete a volume's files and what a copy that was cut left behind."""
+    staging.discard(store.paths, store.paths.volume(name))
+    try:
+        os.unlink(store.paths.volume_marker(name))
+    except FileNotFoundError:
+        pass
 
 
 def _lock(store: Store, name: str) -> str:

@@ -253,6 +253,20 @@ def test_step_whose_build_is_killed_ends(cli: Cli, base: Path, tmp_path: Path) -
     assert_nothing_left(cli.root)
 
 
+def test_supervisor_killed_while_it_fills_a_volume(cli: Cli, base: Path, tmp_path: Path) -> None:
+    """The next start fills it anew; what the volume got later stays."""
+    words = ("run", "--rm", "--network", "none", "-v", "half:/etc", "busybox")
+    kill = ["-e", "trace=sendfile", "-e", "inject=sendfile:signal=KILL:when=3"]
+    argv = ["strace", "-f", "-q", "-o", str(tmp_path / "log"), *kill, *cli.argv(*words, "true")]
+    done = subprocess.run(argv, env=cli.environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert "killed by SIGKILL" in (tmp_path / "log").read_text()
+    assert done.returncode == 137
+    whole = cli("run", "--rm", "--network", "none", "busybox", "sh", "-c", "cd /etc; cat group passwd").out
+    assert cli(*words, "sh", "-c", "cd /etc; cat group passwd; echo mine >mine").out == whole
+    assert cli(*words, "cat", "/etc/mine").out == "mine\n"
+    assert [name for name in os.listdir(f"{cli.root}/volumes") if name.startswith(".")] == []
+
+
 def assert_nothing_left(root: str) -> None:
     """No process works below the root any more; those that are about to end get some seconds."""
     for _ in range(100):
