@@ -271,7 +271,10 @@ def _resources(options: dict[str, Any]) -> Resources:
         ulimits=tuple(map(run_flags.ulimit, options["ulimit"])),
     )
     if options["shm_size"]:
-        resources = replace(resources, shm_size=run_flags.size(options["shm_size"], "--shm-size"))
+        size = run_flags.size(options["shm_size"], "--shm-size")
+        if size <= 0:
+            raise UsageError(f"--shm-size {options['shm_size']}: it must be greater than 0")
+        resources = replace(resources, shm_size=size)
     return resources
 
 

@@ -5,6 +5,7 @@ Each function raises UsageError for what does not parse.
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from lxcwrap.errors import UsageError
@@ -44,6 +45,8 @@ def volume(text: str) -> Mount:
     is_bind = source.startswith(("/", "./", "../")) or source in (".", "..")
     if source and not is_bind:
         check_name(source, "volume")
+    if source.startswith("/"):
+        source = posixpath.normpath(source)  # nothing is made on the way to a directory that '..' leaves again
     return Mount(
         kind=MountKind.BIND if is_bind else MountKind.VOLUME,
         target=target,

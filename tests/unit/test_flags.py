@@ -68,3 +68,7 @@ def test_refused_flags_are_not_in_the_help_and_harmless_when_absent() -> None:
 def test_a_file_of_variables_ends_its_lines_at_newlines_only() -> None:
     content = "\ufeffA=1\r\n# no\n\nB=x\x0cy\u2028z\nHOME\nNOPE"
     assert run_flags.environment_file(content, "env", {"HOME": "/h"}) == ["A=1", "B=x\x0cy\u2028z", "HOME=/h"]
+
+
+def test_the_source_of_a_volume_is_a_plain_path() -> None:
+    assert run_flags.volume("/nowhere/../tmp//x/:/y").source == "/tmp/x"
