@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from lxcwrap.actions import nicknames
 from lxcwrap.errors import Conflict, RuntimeFailure, Unsupported, UsageError
 from lxcwrap.kernel import idmap
-from lxcwrap.model.container import ContainerConfig, Mount, MountKind, UserNamespace
+from lxcwrap.model.container import ContainerConfig, Mount, MountKind, Resources, UserNamespace
 from lxcwrap.model.health import HealthCheck
 from lxcwrap.model.image import RunConfig
 from lxcwrap.model.names import check_hostname, check_name, check_text
+from lxcwrap.runtime import namespaces
 from lxcwrap.storage.driver import name_of, no_user_namespaces
 from lxcwrap.storage.layers import lowers
 from lxcwrap.store import containers, staging, volumes
@@ -91,8 +92,21 @@ def check(config: ContainerConfig) -> None:
         check_text(mount.target, "mount target")
     if not config.working_dir.startswith("/"):
         raise UsageError(f"the working directory {config.working_dir!r} is not absolute")
+    _check_limits(config)
     for text in filter(None, (config.hostname, config.domainname)):
         check_hostname(text)
+
+
+def _check_limits(config: ContainerConfig) -> None:
+    """Refuse what this kernel cannot keep, by the flag's name."""
+    resources = config.resources
+    if resources == Resources(shm_size=resources.shm_size):
+        return
+    from lxcwrap.runtime import config as items
+    from lxcwrap.runtime import host, limits
+
+    items.limits(resources, host.facts())
+    limits.prove(resources, host.facts())
 
 
 def create(store: Store, driver: Driver, config: ContainerConfig, name: str | None, image: Image | None) -> Container:
@@ -100,7 +114,8 @@ def create(store: Store, driver: Driver, config: ContainerConfig, name: str | No
     check(config)
     if name:
         check_name(name, "container")
-    config = _known_network(store, _own_volumes(store, config))
+    config = _known_network(store, _known_namespaces(store, config))
+    config = _own_volumes(store, config)
     for attempt in range(_ATTEMPTS):
         try:
             return _add(store, driver, config, name or nicknames.suggest(attempt), image)
@@ -137,6 +152,23 @@ def _known_network(store: Store, config: ContainerConfig) -> ContainerConfig:
     other = containers.resolve(store, name)
     network = replace(config.network, mode=f"container:{other.id}")
     return replace(config, network=network, hostname=other.config.hostname or other.id[:12])
+
+
+def _known_namespaces(store: Store, config: ContainerConfig) -> ContainerConfig:
+    """As ``_known_network``, for ``--pid`` and ``--ipc``; with the host's UTS namespace goes its name."""
+    found = config.namespaces
+    foreign = namespaces.needs_host_ids(found)
+    if foreign and config.security.user_namespace is UserNamespace.PRIVATE:
+        raise Unsupported(f"{foreign}: it does not go with --userns=private")
+    for kind in ("pid", "ipc"):
+        value, _, name = getattr(found, kind).partition(":")
+        if value != "container":
+            continue
+        other = containers.resolve(store, name)
+        namespaces.check_joined(f"--{kind}", name, other.config.namespaces.ipc, other.id_base)
+        found = replace(found, **{kind: f"container:{other.id}"})
+    hostname = os.uname().nodename if found.uts else config.hostname
+    return replace(config, namespaces=found, hostname=hostname)
 
 
 def _own_volumes(store: Store, config: ContainerConfig) -> ContainerConfig:
@@ -192,7 +224,8 @@ def _id_base(store: Store, driver: Driver, config: ContainerConfig) -> int | Non
         if wanted is UserNamespace.PRIVATE:
             raise Unsupported(f"--userns=private: {reason}")
         return None
-    if config.network.mode == "host" and wanted is UserNamespace.DEFAULT:
+    foreign = namespaces.needs_host_ids(config.namespaces) or config.network.mode == "host"
+    if foreign and wanted is UserNamespace.DEFAULT:
         return None  # in a namespace of its own root could not use the host's network as root
     first, count = idmap.subordinate_range()
     base = containers.free_id_base(store, first, count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lxcwrap.model.container import ContainerConfig, Mount, MountKind, Resources, UserNamespace
+from lxcwrap.model.container import ContainerConfig, DeviceLimit, Mount, MountKind, Resources, UserNamespace
 from lxcwrap.model.godata import NIL, GoMap, NilSlice, slice_, struct
 from lxcwrap.runtime import apparmor as profiles
 from lxcwrap.runtime import host, policy
@@ -36,22 +36,22 @@ def host_config(config: ContainerConfig, id_base: int | None) -> dict[str, Any]:
         "ConsoleSize": [0, 0],
         "CapAdd": slice_(map(_capability, security.cap_add)),
         "CapDrop": slice_(map(_capability, security.cap_drop)),
-        "CgroupnsMode": "private",
+        "CgroupnsMode": config.namespaces.cgroup or "private",
         "Dns": list(network.dns),
         "DnsOptions": list(network.dns_options),
         "DnsSearch": list(network.dns_search),
         "ExtraHosts": slice_(network.extra_hosts),
         "GroupAdd": slice_(config.groups),
-        "IpcMode": "private",
+        "IpcMode": config.namespaces.ipc or "private",
         "Cgroup": "",
         "Links": NilSlice(),
-        "OomScoreAdj": 0,
-        "PidMode": "",
+        "OomScoreAdj": config.resources.oom_score_adj,
+        "PidMode": config.namespaces.pid,
         "Privileged": security.privileged,
         "PublishAllPorts": network.publish_all,
         "ReadonlyRootfs": security.read_only,
         "SecurityOpt": slice_(security.security_opt),
-        "UTSMode": "",
+        "UTSMode": config.namespaces.uts,
         "UsernsMode": "host" if id_base is None or security.user_namespace is UserNamespace.HOST else "private",
         "ShmSize": config.resources.shm_size,
         "Runtime": "lxc",
@@ -94,21 +94,30 @@ def _resources(limits: Resources) -> dict[str, Any]:
         "CpuShares": limits.cpu_shares,
         "Memory": limits.memory,
         "NanoCpus": limits.nano_cpus,
-        "CgroupParent": "",
-        "BlkioWeight": 0,
+        "CgroupParent": limits.cgroup_parent,
+        "BlkioWeight": limits.blkio_weight,
+        "BlkioWeightDevice": [{"Path": item.path, "Weight": item.value} for item in limits.blkio_weight_device],
+        "BlkioDeviceReadBps": _rates(limits.device_read_bps),
+        "BlkioDeviceWriteBps": _rates(limits.device_write_bps),
+        "BlkioDeviceReadIOps": _rates(limits.device_read_iops),
+        "BlkioDeviceWriteIOps": _rates(limits.device_write_iops),
         "CpuPeriod": limits.cpu_period,
         "CpuQuota": limits.cpu_quota,
-        "CpuRealtimePeriod": 0,
-        "CpuRealtimeRuntime": 0,
+        "CpuRealtimePeriod": limits.cpu_rt_period,
+        "CpuRealtimeRuntime": limits.cpu_rt_runtime,
         "CpusetCpus": limits.cpuset_cpus,
         "CpusetMems": limits.cpuset_mems,
         "MemoryReservation": limits.memory_reservation,
         "MemorySwap": limits.memory_swap or 2 * limits.memory,
-        "MemorySwappiness": NIL,
-        "OomKillDisable": False,
+        "MemorySwappiness": NIL if limits.memory_swappiness < 0 else limits.memory_swappiness,
+        "OomKillDisable": limits.oom_kill_disable,
         "PidsLimit": limits.pids_limit or NIL,
         "Ulimits": [{"Name": item.name, "Hard": item.hard, "Soft": item.soft} for item in limits.ulimits],
     }
+
+
+def _rates(limits: tuple[DeviceLimit, ...]) -> list[dict[str, Any]]:
+    return [{"Path": item.path, "Rate": item.value} for item in limits]
 
 
 def _devices(config: ContainerConfig) -> dict[str, Any]:
@@ -116,4 +125,4 @@ def _devices(config: ContainerConfig) -> dict[str, Any]:
         {"PathOnHost": item.source, "PathInContainer": item.target, "CgroupPermissions": item.permissions}
         for item in config.security.devices
     ]
-    return {"Devices": devices, "DeviceCgroupRules": NilSlice(), "DeviceRequests": NilSlice()}
+    return {"Devices": devices, "DeviceCgroupRules": slice_(config.security.device_rules), "DeviceRequests": NilSlice()}

@@ -8,7 +8,7 @@ import shutil
 from lxcwrap.actions import stop
 from lxcwrap.errors import Conflict, LxcwrapError, NotFound
 from lxcwrap.model.container import MountKind
-from lxcwrap.runtime import connect, state
+from lxcwrap.runtime import connect, limits, state
 from lxcwrap.store import containers, layers, staging, volumes
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
@@ -49,14 +49,16 @@ def discard(store: Store, container: Container, *, anonymous_volumes: bool) -> N
                 except (Conflict, NotFound):  # another container uses it, or took it along
                     continue
     _forget_lock(store.paths.container_run(container.id))
-    forget_cgroups(container.id)
+    forget_cgroups(container)
 
 
-def forget_cgroups(container_id: str) -> None:
+def forget_cgroups(container: Container) -> None:
     """Remove the empty cgroups that a killed run left; liblxc would begin beside them."""
+    wanted = container.config.resources.cgroup_parent
+    above = limits.parent(wanted) if wanted else ""
     for hierarchy in ("", *_names("/sys/fs/cgroup")):
         for kind in ("payload", "monitor"):
-            _remove_cgroup(os.path.normpath(f"/sys/fs/cgroup/{hierarchy}/lxc.{kind}.{container_id}"))
+            _remove_cgroup(os.path.normpath(f"/sys/fs/cgroup/{hierarchy}/{above}/lxc.{kind}.{container.id}"))
 
 
 def _remove_cgroup(path: str) -> None:

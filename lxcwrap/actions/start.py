@@ -7,8 +7,8 @@ import sys
 
 from lxcwrap.actions import ports, remove
 from lxcwrap.errors import Conflict, NotFound, RuntimeFailure
-from lxcwrap.model.container import Mount, MountKind
-from lxcwrap.runtime import connect, plans, siblings, state
+from lxcwrap.model.container import ContainerConfig, Mount, MountKind
+from lxcwrap.runtime import connect, namespaces, plans, siblings, state
 from lxcwrap.runtime.spawn import Channel
 from lxcwrap.storage.layers import lowers
 from lxcwrap.store import volumes
@@ -58,7 +58,7 @@ def launch(store: Store, container: Container, supervisor: int | None = None) ->
     try:
         if not connect.wait_unsupervised(store.paths, container.id, _TEARDOWN):
             raise Conflict(f"container {container.name} is held by another lxcwrap process")
-        remove.forget_cgroups(container.id)
+        remove.forget_cgroups(container)
         plan = _plan(store, container)
         channel.send_plan(plan)
     except BaseException:
@@ -85,8 +85,19 @@ def _plan(store: Store, container: Container) -> dict[str, object]:
         network=_network(store, container),
         sources=sources,
         fresh=fresh,
+        joined=_joined(store, config),
         after=[sys.executable, "-I", "-S", _FINISH, paths.root, container.id] if _needs_finish(container) else [],
     )
+
+
+def _joined(store: Store, config: ContainerConfig) -> dict[str, int]:
+    """The init of each container whose namespaces are joined.  Raises Conflict when one does not run."""
+    found = {}
+    for container_id in namespaces.joined(config.namespaces):
+        found[container_id] = state.read(store.paths, container_id).pid
+        if not found[container_id]:
+            raise Conflict(f"container {container_id[:12]}, whose namespace is to be joined, is not running")
+    return found
 
 
 def _needs_finish(container: Container) -> bool:

@@ -16,6 +16,7 @@ from lxcwrap.model.container import (
     ContainerConfig,
     LogConfig,
     Mount,
+    Namespaces,
     NetworkConfig,
     Resources,
     RestartKind,
@@ -24,7 +25,6 @@ from lxcwrap.model.container import (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
-_NO_CGROUP_FILE = "it is not among the limits that lxcwrap sets"
 
 
 def _many(*names: str, metavar: str, help: str) -> Callable[[F], F]:
@@ -39,19 +39,34 @@ def _flag(*names: str, help: str) -> Callable[[F], F]:
     return click.option(*names, is_flag=True, help=help)
 
 
+def _number(*names: str, metavar: str, help: str) -> Callable[[F], F]:
+    return click.option(*names, type=int, default=0, metavar=metavar, help=help)
+
+
 container_options = all_of(
     _many("--add-host", metavar="NAME:IP", help="A line in /etc/hosts."),
     _many("-a", "--attach", metavar="STREAM", help="Attach to stdin, stdout or stderr only."),
+    _number("--blkio-weight", metavar="N", help="Block I/O weight, 10 to 1000."),
+    _many("--blkio-weight-device", metavar="DEV:N", help="Block I/O weight for one device."),
     _many("--cap-add", metavar="CAP", help="Give a capability, or ALL."),
     _many("--cap-drop", metavar="CAP", help="Take a capability away, or ALL."),
+    _text("--cgroup-parent", metavar="PATH", help="Control group to be in: /services, or NAME.slice."),
+    _text("--cgroupns", metavar="MODE", help="private or host."),
     _text("--cidfile", metavar="FILE", help="Write the container's ID to a file."),
     click.option("--cpu-period", type=int, default=0, metavar="US", help="Length of a cpu period in microseconds."),
     click.option("--cpu-quota", type=int, default=0, metavar="US", help="Cpu time in each period in microseconds."),
+    _number("--cpu-rt-period", metavar="US", help="Real-time period in microseconds (cgroup v1)."),
+    _number("--cpu-rt-runtime", metavar="US", help="Real-time cpu time in each period (cgroup v1)."),
     click.option("-c", "--cpu-shares", type=int, default=0, metavar="N", help="Relative cpu weight (1024 is usual)."),
     _text("--cpus", metavar="N", help="Number of cpus, such as 1.5."),
     _text("--cpuset-cpus", metavar="LIST", help="Cpus to run on: 0-2,4."),
     _text("--cpuset-mems", metavar="LIST", help="Memory nodes to use."),
     _many("--device", metavar="DEV[:DEV[:rwm]]", help="Make a host device available."),
+    _many("--device-cgroup-rule", metavar="RULE", help="Allow devices by number: 'c 189:* rmw'."),
+    _many("--device-read-bps", metavar="DEV:SIZE", help="Bytes per second read from a device."),
+    _many("--device-read-iops", metavar="DEV:N", help="Reads per second from a device."),
+    _many("--device-write-bps", metavar="DEV:SIZE", help="Bytes per second written to a device."),
+    _many("--device-write-iops", metavar="DEV:N", help="Writes per second to a device."),
     _many("--dns", metavar="IP", help="Name server."),
     _many("--dns-option", metavar="OPTION", help="Option for resolv.conf."),
     _many("--dns-search", metavar="DOMAIN", help="Search domain."),
@@ -64,6 +79,7 @@ container_options = all_of(
     _text("-h", "--hostname", metavar="NAME", help="Host name [default: the short ID]."),
     _flag("--init", help="Run a small init that reaps processes and passes signals on."),
     _flag("-i", "--interactive", help="Keep stdin open."),
+    _text("--ipc", metavar="MODE", help="private, shareable, host or container:NAME."),
     _many("-l", "--label", metavar="NAME[=VALUE]", help="Label."),
     _many("--label-file", metavar="FILE", help="Labels from a file."),
     _text("--log-driver", metavar="NAME", help="local or none."),
@@ -73,8 +89,14 @@ container_options = all_of(
     _text("--memory-reservation", metavar="SIZE", help="Memory soft limit."),
     _text("--memory-swap", metavar="SIZE", help="Memory and swap together; -1: unlimited swap."),
     _many("--mount", metavar="KEY=VALUE,...", help="A mount: type=bind|volume|tmpfs, source=, target=, readonly."),
+    click.option(
+        "--memory-swappiness", type=int, default=-1, metavar="N", help="0 to 100: how readily to swap (cgroup v1)."
+    ),
     _text("--name", metavar="NAME", help="Name [default: a made-up one]."),
     click.option("--network", "--net", default="bridge", metavar="NET", help="bridge, none, host or container:NAME."),
+    _flag("--oom-kill-disable", help="Let processes wait for memory instead of killing one (cgroup v1)."),
+    _number("--oom-score-adj", metavar="N", help="-1000 to 1000: whom the kernel kills first without memory."),
+    _text("--pid", metavar="MODE", help="host or container:NAME."),
     click.option("--pids-limit", type=int, default=0, metavar="N", help="Number of processes; -1: unlimited."),
     _text("--platform", metavar="OS/ARCH", help="Platform to pull."),
     _flag("--privileged", help="All capabilities and devices, no seccomp, root is the host's root."),
@@ -96,36 +118,24 @@ container_options = all_of(
     _many("--ulimit", metavar="NAME=SOFT[:HARD]", help="Resource limit of processes."),
     _text("-u", "--user", metavar="USER[:GROUP]", help="Whom to run as."),
     _text("--userns", metavar="MODE", help="private or host [default: private where the kernel can]."),
+    _text("--uts", metavar="MODE", help="host: the host's name."),
     _many("-v", "--volume", metavar="[SOURCE:]DIR[:ro]", help="Bind a host directory or a named volume."),
     _many("--volumes-from", metavar="CONTAINER[:ro]", help="The volumes and bound directories of another container."),
     _text("-w", "--workdir", metavar="DIR", help="Working directory."),
-    refused("--blkio-weight", "--blkio-weight-device", reason=_NO_CGROUP_FILE),
-    refused("--cgroup-parent", reason="liblxc places the container's cgroup"),
-    refused("--cgroupns", reason="every container has a cgroup namespace of its own"),
-    refused("--cpu-rt-period", "--cpu-rt-runtime", reason=_NO_CGROUP_FILE),
-    refused("--device-cgroup-rule", reason="name the devices with --device"),
-    refused("--device-read-bps", "--device-read-iops", reason=_NO_CGROUP_FILE),
-    refused("--device-write-bps", "--device-write-iops", reason=_NO_CGROUP_FILE),
     refused("--disable-content-trust", reason="images are checked by digest, not by signature", value=False),
     refused("--gpus", reason="pass the devices with --device"),
     refused("--health-cmd", "--health-interval", reason="health checks come with a later version"),
     refused("--health-retries", "--health-timeout", reason="health checks come with a later version"),
     refused("--health-start-period", reason="health checks come with a later version"),
     refused("--ip", "--ip6", reason="addresses are leased"),
-    refused("--ipc", reason="every container has an IPC namespace of its own"),
     refused("--isolation", reason="it is for Windows"),
     refused("--kernel-memory", reason="kernels do not have it any more"),
     refused("--link", "--link-local-ip", reason="use the containers' addresses or --add-host"),
-    refused("--memory-swappiness", reason=_NO_CGROUP_FILE),
     refused("--network-alias", reason="the default bridge has no names"),
     refused("--no-healthcheck", reason="health checks come with a later version", value=False),
-    refused("--oom-kill-disable", reason=_NO_CGROUP_FILE, value=False),
-    refused("--oom-score-adj", reason=_NO_CGROUP_FILE),
-    refused("--pid", reason="every container has a PID namespace of its own"),
     refused("--runtime", reason="the only runtime is liblxc"),
-    refused("--storage-opt", reason="containers share the state's file system"),
+    refused("--storage-opt", reason="containers share the state's file system, on which lxcwrap sets no quotas"),
     refused("--use-api-socket", reason="there is no daemon and no socket", value=False),
-    refused("--uts", reason="every container has a host name of its own"),
     refused("--volume-driver", reason="the only driver is local"),
 )
 
@@ -161,6 +171,7 @@ def asked(options: dict[str, Any], image: str, command: tuple[str, ...], *, deta
         resources=_resources(options),
         security=_security(options),
         network=_network(options),
+        namespaces=_namespaces(options),
         restart=run_flags.restart(options["restart"]),
         log=_log(options),
     )
@@ -182,6 +193,8 @@ def _exclude(config: ContainerConfig) -> None:
             raise UsageError(f"duplicate mount point: {target}")
     if config.init and config.system:
         raise UsageError("--init and --system exclude each other")
+    if config.namespaces.uts and config.hostname:
+        raise UsageError("--hostname and --uts host exclude each other")
     if config.network.mode.startswith("container:"):
         if config.network.ports or config.network.publish_all:
             raise UsageError(
@@ -269,6 +282,7 @@ def _resources(options: dict[str, Any]) -> Resources:
         cpuset_mems=options["cpuset_mems"],
         pids_limit=options["pids_limit"],
         ulimits=tuple(map(run_flags.ulimit, options["ulimit"])),
+        **_rare_limits(options),
     )
     if options["shm_size"]:
         size = run_flags.size(options["shm_size"], "--shm-size")
@@ -276,6 +290,21 @@ def _resources(options: dict[str, Any]) -> Resources:
             raise UsageError(f"--shm-size {options['shm_size']}: it must be greater than 0")
         resources = replace(resources, shm_size=size)
     return resources
+
+
+def _rare_limits(options: dict[str, Any]) -> dict[str, Any]:
+    plain = ("blkio_weight", "cpu_rt_period", "cpu_rt_runtime", "memory_swappiness", "oom_kill_disable",
+             "oom_score_adj", "cgroup_parent")  # fmt: skip
+    found: dict[str, Any] = {name: options[name] for name in plain}
+    for name in ("blkio_weight_device", "device_read_iops", "device_write_iops"):
+        found[name] = tuple(run_flags.device_limit(text, _flag_of(name)) for text in options[name])
+    for name in ("device_read_bps", "device_write_bps"):
+        found[name] = tuple(run_flags.device_limit(text, _flag_of(name), sized=True) for text in options[name])
+    return found
+
+
+def _flag_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _check_processors(options: dict[str, Any]) -> None:
@@ -310,8 +339,18 @@ def _security(options: dict[str, Any]) -> Security:
         security_opt=options["security_opt"],
         user_namespace=UserNamespace(options["userns"]),
         devices=tuple(map(run_flags.device, options["device"])),
+        device_rules=tuple(map(run_flags.device_rule, options["device_cgroup_rule"])),
         sysctls=tuple(run_flags.pair(text, "sysctl") for text in options["sysctl"]),
         read_only=options["read_only"],
+    )
+
+
+def _namespaces(options: dict[str, Any]) -> Namespaces:
+    return Namespaces(
+        ipc=run_flags.namespace(options["ipc"], "--ipc", ("private", "shareable", "host"), joins=True),
+        pid=run_flags.namespace(options["pid"], "--pid", ("host",), joins=True),
+        uts=run_flags.namespace(options["uts"], "--uts", ("host",)),
+        cgroup=run_flags.namespace(options["cgroupns"], "--cgroupns", ("private", "host")),
     )
 
 

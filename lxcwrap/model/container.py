@@ -96,6 +96,14 @@ class RestartPolicy(Record):
 
 
 @dataclass(frozen=True)
+class DeviceLimit(Record):
+    """A number for one block device: a weight, bytes or operations per second."""
+
+    path: str
+    value: int
+
+
+@dataclass(frozen=True)
 class Resources(Record):
     """Limits.  Bytes, nano-CPUs, counts; 0 or '' leaves the kernel's default, -1 is unlimited where that differs."""
 
@@ -111,8 +119,27 @@ class Resources(Record):
     pids_limit: int = 0
     ulimits: tuple[Ulimit, ...] = ()
     shm_size: int = 64 * 1024 * 1024
+    blkio_weight: int = 0
+    blkio_weight_device: tuple[DeviceLimit, ...] = ()
+    device_read_bps: tuple[DeviceLimit, ...] = ()
+    device_read_iops: tuple[DeviceLimit, ...] = ()
+    device_write_bps: tuple[DeviceLimit, ...] = ()
+    device_write_iops: tuple[DeviceLimit, ...] = ()
+    cpu_rt_period: int = 0
+    cpu_rt_runtime: int = 0
+    memory_swappiness: int = -1
+    oom_kill_disable: bool = False
+    oom_score_adj: int = 0
+    cgroup_parent: str = ""
 
-    nested: ClassVar[dict[str, type[Any]]] = {"ulimits": Ulimit}
+    nested: ClassVar[dict[str, type[Any]]] = {
+        "ulimits": Ulimit,
+        "blkio_weight_device": DeviceLimit,
+        "device_read_bps": DeviceLimit,
+        "device_read_iops": DeviceLimit,
+        "device_write_bps": DeviceLimit,
+        "device_write_iops": DeviceLimit,
+    }
 
 
 @dataclass(frozen=True)
@@ -134,6 +161,7 @@ class Security(Record):
     security_opt: tuple[str, ...] = ()  # no-new-privileges, seccomp=…, apparmor=…, systempaths=unconfined
     user_namespace: UserNamespace = UserNamespace.DEFAULT
     devices: tuple[Device, ...] = ()
+    device_rules: tuple[str, ...] = ()  # --device-cgroup-rule: ``c 1:3 rwm``
     sysctls: tuple[tuple[str, str], ...] = ()
     read_only: bool = False
 
@@ -157,6 +185,19 @@ class NetworkConfig(Record):
 
 
 @dataclass(frozen=True)
+class Namespaces(Record):
+    """Whose namespaces a container is in: '' its own, ``host``, or ``container:<id>``.
+
+    ``ipc`` is also ``private`` (nobody may join it) or ``shareable``.
+    """
+
+    ipc: str = ""
+    pid: str = ""
+    uts: str = ""
+    cgroup: str = ""
+
+
+@dataclass(frozen=True)
 class ContainerConfig(Record):
     """Everything that ``create`` decides: image defaults and the user's flags, merged.  Stored as JSON in the row."""
 
@@ -166,6 +207,7 @@ class ContainerConfig(Record):
         "resources": Resources,
         "security": Security,
         "network": NetworkConfig,
+        "namespaces": Namespaces,
         "restart": RestartPolicy,
         "log": LogConfig,
     }
@@ -196,6 +238,7 @@ class ContainerConfig(Record):
     resources: Resources = field(default_factory=Resources)
     security: Security = field(default_factory=Security)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    namespaces: Namespaces = field(default_factory=Namespaces)
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     log: LogConfig = field(default_factory=LogConfig)
 

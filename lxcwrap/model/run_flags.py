@@ -9,7 +9,7 @@ import posixpath
 import re
 
 from lxcwrap.errors import UsageError
-from lxcwrap.model.container import Device, Mount, MountKind, Port, RestartKind, RestartPolicy, Ulimit
+from lxcwrap.model.container import Device, DeviceLimit, Mount, MountKind, Port, RestartKind, RestartPolicy, Ulimit
 from lxcwrap.model.names import check_name
 from lxcwrap.model.units import parse_bytes
 
@@ -22,6 +22,7 @@ _CPU_RANGES = {
     "--cpu-period": "1000 to 1000000 microseconds",
     "--cpu-quota": "1000 microseconds or more; -1: no limit",
 }
+_DEVICE_RULE = re.compile(r"([abc]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})")
 _ULIMIT = re.compile(r"([a-z]+)=(-?\d+|unlimited)(?::(-?\d+|unlimited))?")
 
 
@@ -149,6 +150,34 @@ def device(text: str) -> Device:
     if not source.startswith("/dev/") or set(permissions) - set("rwm"):
         raise UsageError(f"invalid device {text!r:.120}", hint="write /dev/fuse or /dev/sda:/dev/xvda:r")
     return Device(source, absolute(target or source, "device target"), permissions)
+
+
+def device_rule(text: str) -> str:
+    """``TYPE MAJOR:MINOR PERMISSIONS``, as Docker takes it."""
+    match = _DEVICE_RULE.fullmatch(text)
+    if not match:
+        raise UsageError(f"invalid --device-cgroup-rule {text!r:.80}", hint="write 'c 189:* rwm'")
+    return text if match[1] != "a" else "a"
+
+
+def device_limit(text: str, flag: str, *, sized: bool = False) -> DeviceLimit:
+    """``/dev/NAME:NUMBER``; ``sized``: the number may have a unit."""
+    path, _, number = text.rpartition(":")
+    if not path.startswith("/dev/") or not number or not (sized or number.isdigit()):
+        raise UsageError(f"{flag} {text!r:.80}: write /dev/sda:{'10m' if sized else '100'}")
+    value = parse_bytes(number, flag) if sized else int(number)
+    if value < 1:
+        raise UsageError(f"{flag} {text!r:.80}: the number is not above 0")
+    return DeviceLimit(path, value)
+
+
+def namespace(text: str, flag: str, words: tuple[str, ...], *, joins: bool = False) -> str:
+    """One of ``words``, or with ``joins`` also ``container:NAME``."""
+    kind, _, name = text.partition(":")
+    if text in ("", *words) or (joins and kind == "container" and name):
+        return text
+    choices = [*words, *(["container:NAME"] if joins else [])]
+    raise UsageError(f"{flag} {text!r:.60}: choose {' or '.join(choices)}")
 
 
 def ulimit(text: str) -> Ulimit:

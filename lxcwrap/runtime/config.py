@@ -12,6 +12,7 @@ from lxcwrap.errors import Unsupported, UsageError
 from lxcwrap.model.container import ContainerConfig, Device, Mount, MountKind, Resources, Security, Ulimit
 from lxcwrap.model.names import check_text
 from lxcwrap.runtime import apparmor, policy
+from lxcwrap.runtime import limits as rare
 
 Items = list[tuple[str, str]]
 
@@ -124,6 +125,7 @@ def devices(config: Security, host: Host, numbers: dict[str, str]) -> Items:
     items: Items = [(f"{prefix}.deny", "a")]
     rules = [*policy.MAKE_NODES, *policy.DEVICES]
     rules += [f"{numbers[device.source]} {device.permissions}" for device in config.devices]
+    rules += config.device_rules
     return items + [(f"{prefix}.allow", rule) for rule in rules]
 
 
@@ -134,7 +136,9 @@ def device_node(source: str, device: Device) -> tuple[str, str]:
 
 def limits(resources: Resources, host: Host) -> Items:
     """Memory, cpu, pids and rlimits.  Raises Unsupported naming the limit that the kernel cannot keep."""
+    rare.check(resources)
     items = (_limits_v2 if host.unified else _limits_v1)(resources, host)
+    items += [item for _, item in rare.items(resources, host)] + rare.placement(resources)
     return items + [_ulimit(limit) for limit in resources.ulimits]
 
 

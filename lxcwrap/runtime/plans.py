@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lxcwrap.errors import NotFound, RuntimeFailure
 from lxcwrap.kernel import files
 from lxcwrap.model.container import ContainerConfig, Device, LogConfig, Mount, MountKind, RestartPolicy
-from lxcwrap.runtime import apparmor, config, host, policy, seccomp
+from lxcwrap.runtime import apparmor, config, host, namespaces, policy, seccomp
 
 if TYPE_CHECKING:
     from lxcwrap.runtime.step import Step
@@ -72,7 +72,14 @@ def items(
     security = wanted.security
     found = config.base(directory, hostname, id_base)
     found += config.kernel_filesystems(security, directory, system=wanted.system, own_network=own, id_base=id_base)
-    found += config.shared_memory(wanted.resources.shm_size)
+    if wanted.namespaces.ipc in namespaces.OWN:
+        found += config.shared_memory(wanted.resources.shm_size)
+    elif wanted.namespaces.ipc == "host":
+        found.append(config.mount_entry("/dev/shm", "dev/shm", "none", "bind,nosuid,nodev,noexec,create=dir"))
+    else:
+        found.append(config.mount_entry(f"{directory}/shm", "dev/shm", "none", "bind,nosuid,nodev,noexec,create=dir"))
+    if wanted.namespaces.uts:
+        found = [item for item in found if item[0] != "lxc.uts.name"]
     found += config.confinement(security, facts, system=wanted.system)
     if facts.apparmor:
         apparmor.ensure(apparmor.name_for(security, system=wanted.system), system=wanted.system)
@@ -238,21 +245,14 @@ def for_container(
     sources: dict[Mount, str],
     fresh: dict[Mount, str],
     after: list[str],
+    joined: dict[str, int] | None = None,
 ) -> dict[str, Any]:
-    """The plan of a container."""
-    argv = list(wanted.argv)
+    """The plan of a container.  ``joined``: the inits of the containers whose namespaces it joins."""
     planned = mounts(wanted.mounts, sources, fresh)
     contents = {"/etc/hostname": hostname + "\n", "/etc/hosts": network.hosts, "/etc/resolv.conf": network.resolv_conf}
     taken = {mount.target for mount in wanted.mounts}
     planned += own_files(directory, id_base, {path: text for path, text in contents.items() if path not in taken})
-    tools = []
-    if wanted.init:
-        tools.append(_tool(_first_of(INITS), INIT_TARGET))
-        argv = [INIT_TARGET, "--", *argv]
-    shell = _first_of(SHELLS)
-    if wanted.tty and not wanted.system and shell:
-        tools.append(_tool(shell, SHELL_TARGET))
-        argv = [SHELL_TARGET, "sh", "-c", _TAKE_TERMINAL, *argv]
+    argv, tools = _with_tools(wanted)
     return {
         "name": container_id,
         "directory": directory,
@@ -281,9 +281,31 @@ def for_container(
         "command": list(wanted.argv),
         "read_only": wanted.security.read_only,
         "devices": own_devices(wanted.security.devices, id_base),
-        "items": items(wanted, directory, hostname, id_base, list(network.items), network.own) + tools,
+        "items": items(wanted, directory, hostname, id_base, list(network.items), network.own)
+        + namespaces.items(wanted.namespaces, joined or {}, own_users=id_base is not None, own_network=network.own)
+        + tools,
+        "foreign_pids": bool(wanted.namespaces.pid),
+        "shm": _shared_memory(wanted, joined or {}),
         "confinement": confinement(wanted),
     }
+
+
+def _with_tools(wanted: ContainerConfig) -> tuple[list[str], list[tuple[str, str]]]:
+    """The command behind the host's programs that go before it, and the items that bring those in."""
+    argv, tools = list(wanted.argv), []
+    if wanted.init:
+        tools.append(_tool(_first_of(INITS), INIT_TARGET))
+        argv = [INIT_TARGET, "--", *argv]
+    shell = _first_of(SHELLS)
+    if wanted.tty and not wanted.system and shell:
+        tools.append(_tool(shell, SHELL_TARGET))
+        argv = [SHELL_TARGET, "sh", "-c", _TAKE_TERMINAL, *argv]
+    return argv, tools
+
+
+def _shared_memory(wanted: ContainerConfig, joined: dict[str, int]) -> int:
+    """The process whose /dev/shm the container has; 0: none but its own."""
+    return joined.get(wanted.namespaces.ipc.partition(":")[2], 0)
 
 
 def confinement(wanted: ContainerConfig) -> dict[str, Any]:

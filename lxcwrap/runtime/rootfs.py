@@ -56,12 +56,27 @@ class Rootfs:
             self._make_late(plan["late"])
         if self._user_namespace >= 0:
             os.close(self._user_namespace)
+        if plan.get("shm"):
+            self._share_memory(plan["shm"])
         if plan.get("devices"):
             self._make_devices(plan["devices"])
 
     def seal(self) -> None:
         """Make the rootfs itself read-only; what is mounted on it stays as it is."""
         mount.mount(None, self.path, None, mount.MS_BIND | mount.MS_REMOUNT | mount.MS_RDONLY)
+
+    def _share_memory(self, pid: int) -> None:
+        """Another container's /dev/shm, where liblxc finds it for this one."""
+        place = self.plan["directory"] + "/shm"
+        os.makedirs(place, 0o755, exist_ok=True)
+        with mount.namespace_of(pid):
+            tree = mount.open_tree("/dev/shm")
+        target = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            mount.move_mount_onto(tree, target)
+        finally:
+            os.close(target)
+            os.close(tree)
 
     def _make_devices(self, nodes: list[dict[str, int]]) -> None:
         """Device nodes that belong to the container's root, on a tmpfs of the host's making."""

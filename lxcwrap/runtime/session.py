@@ -53,6 +53,7 @@ class Session:
         self.wake: float | None = None  # monotonic time of the next start
         self.executions: list[int] = []
         self.oom = -1
+        self.group = ""
         self.stopping = False
         self.over = False
         self.state: dict[str, Any] = {"restart_count": 0, "oom_killed": False, "exit_code": 0, "status": ""}
@@ -172,6 +173,7 @@ class Session:
         self.init_pid = _init_of(self.child)
         self.restarts.started(time.monotonic())
         self.oom = self._watch_memory()
+        self.group = self._own_group()
         self.state.update(pid=self.init_pid, started_at=time.time(), finished_at=0.0, error="")
         self.save("running")
         self.clients.announce(frames.STARTED, {"pid": self.init_pid})
@@ -189,6 +191,17 @@ class Session:
         except OSError:  # it has ended already
             return -1
 
+    def _own_group(self) -> str:
+        """Where processes are looked for that the end of the init does not end; '' when there are none."""
+        if not self.init_pid or not self.plan.get("foreign_pids"):
+            return ""
+        from lxcwrap.runtime import leftovers
+
+        try:
+            return leftovers.group(self.init_pid, self.plan["name"])
+        except OSError:  # it has ended already
+            return ""
+
     def _ended(self, status: int) -> None:
         """The init is gone; liblxc still takes the network down."""
         if self.status is not None:
@@ -201,6 +214,10 @@ class Session:
 
             self.state["oom_killed"] = oom.happened(self.oom)
             self.oom = -1
+        if self.group:
+            from lxcwrap.runtime import leftovers
+
+            leftovers.kill(self.group)
         self.streams.drain()
         self.state.update(exit_code=_exit_code(status), finished_at=time.time(), pid=0)
         if not self._restarts():

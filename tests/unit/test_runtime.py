@@ -8,8 +8,8 @@ import pytest
 
 from lxcwrap.actions.stop import signal_number
 from lxcwrap.errors import RuntimeFailure, Unsupported, UsageError
-from lxcwrap.model.container import Resources, Security
-from lxcwrap.runtime import apparmor, config, policy, seccomp
+from lxcwrap.model.container import Namespaces, Resources, Security
+from lxcwrap.runtime import apparmor, config, limits, namespaces, policy, seccomp
 from lxcwrap.runtime.config import Host
 from lxcwrap.runtime.detach import Matcher, parse
 from lxcwrap.runtime.frames import INPUT, Decoder, encode
@@ -217,3 +217,37 @@ def test_no_container_without_its_profile(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(RuntimeFailure, match="AppArmor"):
         apparmor.ensure(name, system=False)
     apparmor.ensure("unconfined", system=False)
+
+
+def test_rare_limits_on_both_cgroup_versions() -> None:
+    io = Host("x86_64", True, frozenset(("io", "cpu", "memory")), True, False, 41)
+    assert limits.items(Resources(blkio_weight=1000), io) == [
+        ("--blkio-weight", ("lxc.cgroup2.io.weight", "default 10000"))
+    ]
+    assert (limits.weight_v2(10), limits.weight_v2(500)) == (1, 4950)
+    for resources, flag in (
+        (Resources(memory_swappiness=0), "--memory-swappiness"),
+        (Resources(oom_kill_disable=True), "--oom-kill-disable"),
+        (Resources(cpu_rt_runtime=1000), "--cpu-rt-runtime"),
+    ):
+        with pytest.raises(Unsupported, match=f"{flag}: cgroup v2"):
+            limits.items(resources, io)
+        assert limits.items(resources, V1)[0][0] == flag
+    with pytest.raises(Unsupported, match="--blkio-weight: this kernel's cgroups have no blkio"):
+        limits.items(Resources(blkio_weight=100), V1)
+
+
+@pytest.mark.parametrize(
+    ("text", "parent"), [("/a/b/", "a/b"), ("a-b.slice", "a.slice/a-b.slice"), ("x.slice/y", "x.slice/y")]
+)
+def test_parents_of_control_groups(text: str, parent: str) -> None:
+    assert limits.parent(text) == parent
+
+
+def test_what_is_kept_is_all_that_is_not_made_anew() -> None:
+    wanted = Namespaces(pid="host", ipc="container:abc")
+    assert namespaces.items(wanted, {"abc": 7}, own_users=False, own_network=True) == [
+        ("lxc.namespace.share.ipc", "7"),
+        ("lxc.namespace.keep", "pid time user"),
+    ]
+    assert namespaces.items(Namespaces(), {}, own_users=True, own_network=False) == []

@@ -1,0 +1,274 @@
+"""Every resource flag: read back from the kernel's own files, and run into by a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CGROUP = "/sys/fs/cgroup"
+V1 = not os.path.exists(f"{CGROUP}/cgroup.controllers")
+only_v1 = pytest.mark.skipif(not V1, reason="cgroup v2 does not have it")
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None]) -> Iterator[str]:
+    """A loop device of 16 MB."""
+    needs("losetup")
+    image = tmp_path_factory.mktemp("disk") / "image"
+    image.write_bytes(bytes(16 << 20))
+    device = subprocess.run(["losetup", "-f", "--show", image], capture_output=True, check=True, text=True).stdout
+    yield device.strip()
+    subprocess.run(["losetup", "-d", device.strip()], check=True)
+
+
+def group_file(cli: Any, name: str, controller: str, file: str) -> str:
+    """A file of a container's group, from outside."""
+    pid = cli("inspect", "-f", "{{.State.Pid}}", name).out.strip()
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        if names == (controller if V1 else ""):
+            return Path(f"{CGROUP}/{controller if V1 else ''}{path}/{file}").read_text().strip()
+    raise AssertionError(controller)
+
+
+@pytest.mark.parametrize(
+    ("flags", "controller", "v1", "v2"),
+    [
+        (["-m", "32m"], "memory", ("memory.limit_in_bytes", "33554432"), ("memory.max", "33554432")),
+        (
+            ["--memory-reservation", "16m"],
+            "memory", ("memory.soft_limit_in_bytes", "16777216"), ("memory.low", "16777216"),
+        ),
+        (["--memory-swappiness", "7"], "memory", ("memory.swappiness", "7"), None),
+        (["--cpus", "0.5"], "cpu", ("cpu.cfs_quota_us", "50000"), ("cpu.max", "50000 100000")),
+        (
+            ["--cpu-period", "50000", "--cpu-quota", "10000"],
+            "cpu", ("cpu.cfs_quota_us", "10000"), ("cpu.max", "10000 50000"),
+        ),
+        (["--cpu-shares", "512"], "cpu", ("cpu.shares", "512"), ("cpu.weight", "20")),
+        (["--cpu-rt-period", "500000", "--cpu-rt-runtime", "9000"], "cpu", ("cpu.rt_runtime_us", "9000"), None),
+        (["--cpuset-cpus", "0"], "cpuset", ("cpuset.cpus", "0"), ("cpuset.cpus", "0")),
+        (["--cpuset-mems", "0"], "cpuset", ("cpuset.mems", "0"), ("cpuset.mems", "0")),
+        (["--pids-limit", "9"], "pids", ("pids.max", "9"), ("pids.max", "9")),
+        (["--blkio-weight", "300"], "blkio", ("blkio.bfq.weight", "300"), None),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)  # fmt: skip
+def test_the_kernel_has_the_limit(
+    cli: Any, busybox: str, flags: list[str], controller: str, v1: tuple[str, str], v2: tuple[str, str] | None
+) -> None:
+    expected = v1 if V1 else v2
+    made = cli("run", "-d", "--name", "limited", *flags, busybox, "sleep", "60", check=expected is not None)
+    if expected is None:
+        assert made.code == 125 and flags[0] in made.err
+        return
+    try:
+        assert group_file(cli, "limited", controller, expected[0]) == expected[1]
+    finally:
+        cli("rm", "-f", "limited")
+
+
+def test_memory_runs_out_and_inspect_says_so(cli: Any, busybox: str) -> None:
+    hungry = ("-m", "16m", busybox, "sh", "-c", "tail /dev/zero")
+    cli("run", "--name", "hungry", *hungry, check=False)
+    state = json.loads(cli("inspect", "hungry").out)[0]["State"]
+    assert state["OOMKilled"] is True and state["ExitCode"] == 137
+    cli("rm", "hungry")
+
+
+@only_v1
+def test_without_the_killer_a_process_waits_for_memory(cli: Any, busybox: str) -> None:
+    greedy = "x=aaaaaaaa; while :; do x=$x$x; done"
+    cli("run", "-d", "--name", "patient", "-m", "16m", "--oom-kill-disable", busybox, "sh", "-c", greedy)
+    deadline = time.monotonic() + 20
+    while "under_oom 1" not in group_file(cli, "patient", "memory", "memory.oom_control"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert cli("inspect", "-f", "{{.State.Status}} {{.HostConfig.OomKillDisable}}", "patient").out == "running true\n"
+    cli("rm", "-f", "patient")
+
+
+def test_processes_run_out(cli: Any, busybox: str) -> None:
+    result = cli("run", "--rm", "--pids-limit", "4", busybox, "sh", "-c", "for n in 1 2 3 4 5; do sleep 1 & done",
+                 check=False)  # fmt: skip
+    assert "can't fork" in result.err
+
+
+def test_a_quota_is_kept(cli: Any, busybox: str) -> None:
+    cli("run", "-d", "--name", "slow", "--cpus", "0.2", busybox, "sh", "-c", "while :; do :; done")
+    file = ("cpuacct", "cpuacct.usage") if V1 else ("cpu", "cpu.stat")
+
+    def used() -> float:
+        text = group_file(cli, "slow", *file)
+        return int(text) / 1e9 if V1 else int(text.split()[1]) / 1e6
+
+    before, began = used(), time.monotonic()
+    time.sleep(2)
+    share = (used() - before) / (time.monotonic() - began)
+    cli("rm", "-f", "slow")
+    assert share < 0.3
+
+
+def test_reading_is_slowed_down(cli: Any, busybox: str, disk: str) -> None:
+    read = (busybox, "dd", f"if={disk}", "of=/dev/null", "bs=256k", "count=8", "iflag=direct")
+    began = time.monotonic()
+    cli("run", "--rm", "--device", disk, *read)
+    free = time.monotonic() - began
+    began = time.monotonic()
+    cli("run", "--rm", "--device", disk, "--device-read-bps", f"{disk}:1m", *read)
+    assert time.monotonic() - began > free + 1.0, "2 MB at 1 MB per second"
+
+
+def test_operations_are_counted(cli: Any, busybox: str, disk: str) -> None:
+    write = (busybox, "dd", "if=/dev/zero", f"of={disk}", "bs=4k", "count=20", "oflag=direct")
+    began = time.monotonic()
+    cli("run", "--rm", "--device", disk, "--device-write-iops", f"{disk}:10", *write)
+    assert time.monotonic() - began > 1.0, "20 writes at 10 per second"
+
+
+def test_rates_are_the_kernels_and_inspects(cli: Any, busybox: str, disk: str) -> None:
+    flags = []
+    for kind in ("read-bps", "write-bps", "read-iops", "write-iops"):
+        flags += [f"--device-{kind}", f"{disk}:{'2m' if kind.endswith('bps') else 33}"]
+    cli("run", "-d", "--name", "rated", *flags, busybox, "sleep", "60")
+    if V1:
+        assert group_file(cli, "rated", "blkio", "blkio.throttle.write_bps_device").endswith(" 2097152")
+        assert group_file(cli, "rated", "blkio", "blkio.throttle.read_iops_device").endswith(" 33")
+    else:
+        assert "rbps=2097152 wbps=2097152 riops=33 wiops=33" in group_file(cli, "rated", "io", "io.max")
+    wanted = json.loads(cli("inspect", "rated").out)[0]["HostConfig"]
+    assert wanted["BlkioDeviceReadBps"] == [{"Path": disk, "Rate": 2097152}]
+    assert wanted["BlkioDeviceWriteIOps"] == [{"Path": disk, "Rate": 33}]
+    cli("rm", "-f", "rated")
+
+
+@only_v1
+def test_real_time_needs_its_share(cli: Any, debian: str) -> None:
+    priority = ("--userns", "host", "--cap-add", "SYS_NICE", debian, "chrt", "-f", "9", "true")
+    assert cli("run", "--rm", *priority, check=False).code != 0
+    cli("run", "--rm", "--cpu-rt-runtime", "50000", *priority)
+
+
+def test_ulimits_shared_memory_and_score(cli: Any, busybox: str) -> None:
+    script = "ulimit -n; ulimit -Hn; df -k /dev/shm | tail -1; cat /proc/self/oom_score_adj"
+    out = cli("run", "--rm", "--ulimit", "nofile=50:60", "--shm-size", "2m", "--oom-score-adj", "321", busybox,
+              "sh", "-c", script).out.split()  # fmt: skip
+    assert out[:2] == ["50", "60"] and "2048" in out and out[-1] == "321"
+    result = cli("run", "--rm", "--ulimit", "fsize=1000", busybox, "sh", "-c", "dd if=/dev/zero of=/x bs=2000 count=1",
+                 check=False)  # fmt: skip
+    assert result.code != 0
+
+
+def test_a_hard_limit_above_the_hosts(cli: Any, busybox: str) -> None:
+    """Root without CAP_SYS_RESOURCE, as in a restricted machine, cannot raise it, and is told so."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    result = cli("run", "--rm", "--ulimit", f"nofile={hard + 1}", busybox, "sh", "-c", "ulimit -n", check=False)
+    capabilities = Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0]
+    if int(capabilities, 16) >> 24 & 1:
+        assert result.out == f"{hard + 1}\n"
+    else:
+        assert result.code == 125 and f"--ulimit nofile: the hard limit here is {hard}" in result.err
+
+
+def test_device_rules(cli: Any, busybox: str, disk: str) -> None:
+    number = os.minor(os.stat(disk).st_rdev)
+    make = (busybox, "sh", "-c", f"mknod /m b 7 {number} && head -c 1 /m")
+    flags = ("run", "--rm", "--userns", "host", "--cap-add", "MKNOD")
+    assert cli(*flags, *make, check=False).code != 0
+    cli(*flags, "--device-cgroup-rule", f"b 7:{number} r", *make)
+
+
+def test_the_parent_of_the_group(cli: Any, busybox: str) -> None:
+    cli("run", "-d", "--name", "child", "--cgroup-parent", "/lxcwrap-tests/inner", "-m", "32m", busybox, "sleep", "60")
+    made = [path for path in Path(CGROUP).glob("**/lxcwrap-tests/inner/lxc.payload.*") if path.is_dir()]
+    assert made
+    cli("rm", "-f", "child")
+    assert not any(path.exists() for path in made)
+    for path in sorted(Path(CGROUP).glob("**/lxcwrap-tests"), reverse=True):
+        for place, _, _ in os.walk(path, topdown=False):
+            os.rmdir(place)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--kernel-memory", "1m"], "--kernel-memory is not supported: kernels do not have it"),
+        (["--storage-opt", "size=1g"], "--storage-opt is not supported: containers share"),
+        (["--blkio-weight", "5"], "--blkio-weight 5: a weight is between 10 and 1000"),
+        (["--blkio-weight-device", "/dev/no-such:20"], "--blkio-weight-device /dev/no-such: no such device"),
+        (["--device-read-bps", "/dev/null:1m"], "--device-read-bps /dev/null: not a block device"),
+        (["--device-write-iops", "/dev/sda:many"], "write /dev/sda:100"),
+        (["--device-read-bps", "/dev/sda:0"], "not above 0"),
+        (["--device-cgroup-rule", "x 1:1 r"], "invalid --device-cgroup-rule"),
+        (["--memory-swappiness", "101"], "--memory-swappiness 101: it is between 0 and 100"),
+        (["--oom-score-adj", "2000"], "between -1000 and 1000"),
+        (["--cpu-period", "10"], "--cpu-period 10: it is between 1000"),
+        (["-m", "8m", "--memory-reservation", "9m"], "--memory-reservation is larger"),
+        (["--cgroup-parent", "../x"], "--cgroup-parent '../x'"),
+        (["--pid", "private"], "--pid 'private': choose host or container:NAME"),
+        (["--ipc", "none"], "--ipc 'none'"),
+        (["--uts", "x"], "--uts 'x': choose host"),
+        (["--uts", "host", "-h", "x"], "exclude each other"),
+        (["--cgroupns", "x"], "choose private or host"),
+        (["--pid", "host", "--userns", "private"], "--pid host: it does not go with --userns=private"),
+        (["--pid", "container:nobody"], "no such container: nobody"),
+        (["--ipc", "container:nobody"], "no such container: nobody"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_refused_by_name_before_anything_is_made(cli: Any, busybox: str, flags: list[str], said: str) -> None:
+    before = cli("volume", "ls", "-q").out
+    result = cli("run", "--rm", "-v", "made:/x", *flags, busybox, "true", check=False)
+    assert result.code == 125 and said in result.err, result.err
+    assert len(result.err.splitlines()) == 1
+    assert cli("ps", "-aq").out == "" and cli("volume", "ls", "-q").out == before
+
+
+def test_a_disk_without_weights_is_refused_by_name(cli: Any, busybox: str, disk: str) -> None:
+    scheduler = Path(f"/sys/block/{os.path.basename(disk)}/queue/scheduler").read_text()
+    if "[bfq]" in scheduler:
+        pytest.skip("the loop device's scheduler keeps weights")
+    result = cli("run", "--rm", "--blkio-weight-device", f"{disk}:100", busybox, "true", check=False)
+    assert result.code == 125 and "--blkio-weight-device: the kernel refuses" in result.err
+    assert not list(Path(CGROUP).glob("**/lxcwrap.probe*"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "flag"), [("pid", "--pid"), ("ipc", "--ipc"), ("uts", "--uts"), ("cgroup", "--cgroupns")]
+)
+def test_the_hosts_namespaces(cli: Any, busybox: str, kind: str, flag: str) -> None:
+    link = ("readlink", f"/proc/self/ns/{kind}")
+    assert cli("run", "--rm", flag, "host", busybox, *link).out.strip() == os.readlink(f"/proc/self/ns/{kind}")
+    assert cli("run", "--rm", busybox, *link).out.strip() != os.readlink(f"/proc/self/ns/{kind}")
+
+
+def test_another_containers_memory_and_processes(cli: Any, busybox: str) -> None:
+    cli("run", "-d", "--name", "first", "--userns", "host", "--ipc", "shareable", busybox, "sh", "-c",
+        "echo shared >/dev/shm/x; exec sleep 60")  # fmt: skip
+    assert cli("run", "--rm", "--ipc", "container:first", busybox, "cat", "/dev/shm/x").out == "shared\n"
+    cli("run", "-d", "--name", "second", "--pid", "container:first", busybox, "sh", "-c", "sleep 654 & exec sleep 655")
+    time.sleep(0.3)
+    assert "sleep 655" in cli("exec", "first", "ps").out
+    cli("rm", "-f", "second")
+    assert "sleep 65" not in cli("exec", "first", "ps").out, "what it left behind went with it"
+    cli("rm", "-f", "first")
+
+
+def test_only_what_can_be_joined_is_joined(cli: Any, busybox: str) -> None:
+    cli("run", "-d", "--name", "apart", busybox, "sleep", "60")
+    cli("run", "-d", "--name", "alone", "--userns", "host", "--ipc", "private", busybox, "sleep", "60")
+    for flags, said in (
+        (["--pid", "container:apart"], "it has a user namespace of its own"),
+        (["--ipc", "container:alone"], "its IPC namespace is private"),
+    ):
+        result = cli("run", "--rm", *flags, busybox, "true", check=False)
+        assert result.code == 125 and said in result.err
+    cli("rm", "-f", "apart", "alone")
