@@ -19,6 +19,8 @@ from lxcwrap.runtime.rootfs import CannotMount, Rootfs
 from lxcwrap.runtime.streams import Streams
 
 _SIGKILL = 9
+_FOREVER = float("inf")
+_LONGEST = 2**31 - 1  # milliseconds that poll takes
 _HALTED = 2  # how an init ends that asked to halt or power off (pid_namespaces(7))
 
 
@@ -48,6 +50,8 @@ class Session:
         self.status: int | None = None  # the wait status of the init that ended
         self.restarts = restart.Counter(plan["restart"])
         self.wake: float | None = None  # monotonic time of the next start
+        self.health: Any = None  # runtime.health.Health while a container with a check runs
+        self.killing: float | None = None  # monotonic time at which patience with a stop signal ends
         self.executions: list[int] = []
         self.oom = -1
         self.stopping = False
@@ -82,12 +86,21 @@ class Session:
             if handler:
                 handler(events)
         self._reap()
-        if self.wake is not None and time.monotonic() >= self.wake:
+        now = time.monotonic()
+        if self.wake is not None and now >= self.wake:
             self.wake = None
             self._again()
+        if self.killing is not None and now >= self.killing:
+            self.killing = None
+            self.signal(_SIGKILL)
+        if self.health and now >= self.health.due:
+            self.health.tick()
 
     def _timeout(self) -> float | None:
-        return None if self.wake is None else max(0.0, (self.wake - time.monotonic()) * 1000 + 1)
+        """Milliseconds until something is to be done; None: nothing is."""
+        moments = [at for at in (self.wake, self.killing, self.health and self.health.due) if at is not None]
+        soonest = min(moments, default=_FOREVER)
+        return None if soonest == _FOREVER else min(max(0.0, (soonest - time.monotonic()) * 1000 + 1), _LONGEST)
 
     # --- beginning ------------------------------------------------------------------------------------------
 
@@ -155,8 +168,32 @@ class Session:
         self.restarts.started(time.monotonic())
         self.oom = self._watch_memory()
         self.state.update(pid=self.init_pid, started_at=time.time(), finished_at=0.0, error="")
+        self._watch_health()
         self.save("running")
         self.clients.announce(frames.STARTED, {"pid": self.init_pid})
+
+    def _watch_health(self) -> None:
+        if self.plan.get("health"):
+            from lxcwrap.runtime import execute, health  # noqa: F401  before a check needs it
+
+            self.health = health.Health(self)
+
+    def health_changed(self, status: str, on_failure: str) -> None:
+        """The checks' verdict is another now; ``on_failure``: none, kill, stop or restart when it is unhealthy."""
+        self.state["health"] = status
+        self.save(self.state["status"])
+        self.clients.announce_health(status)
+        if status != "unhealthy" or on_failure == "none" or not self.init_pid or self.status is not None:
+            return
+        if on_failure == "kill":
+            self.signal(_SIGKILL)
+            return
+        if on_failure == "stop":
+            self.stopping = True
+        else:
+            self.restarts.forced = True
+        self.killing = time.monotonic() + self.plan["stop"]["timeout"] if self.plan["stop"]["timeout"] >= 0 else None
+        self.signal(self.plan["stop"]["signal"])
 
     def _watch_memory(self) -> int:
         limits = ("memory.limit_in_bytes", "memory.max")
@@ -175,7 +212,10 @@ class Session:
             return
         if self.plan.get("system") and os.WIFSIGNALED(status) and os.WTERMSIG(status) == _HALTED:
             status = 0
-        self.status = status
+        self.status, self.killing = status, None
+        if self.health:
+            self.health.close()
+            self.health = None
         if self.oom >= 0:
             from lxcwrap.runtime import oom
 
@@ -311,19 +351,23 @@ class Session:
             what = "is paused" if self.state["status"] == "paused" else "is not running"
             self.clients.tell(client, frames.FAILED, {"message": f"the container {what}", "code": 1})
             return
-        from lxcwrap.runtime import execute  # once, for this and those that follow
-
         try:
-            child = os.fork()
+            self.enter(wish, client.descriptor, client.received_fds)
         except OSError as error:
             self.clients.tell(client, frames.FAILED, {"message": f"no process for it: {error.strerror}", "code": 126})
             return
+        self.clients.hand_over(client)
+
+    def enter(self, wish: dict[str, Any], channel: int, stdio: list[int]) -> int:
+        """Fork a child that starts one more process in the container and reports to ``channel``; the child's pid."""
+        from lxcwrap.runtime import execute  # once, for this and those that follow
+
+        child = os.fork()
         if child:
-            self.clients.hand_over(client)
             self.executions.append(child)
-            return
+            return child
         try:
-            channel, stdio = os.dup(client.descriptor), [os.dup(descriptor) for descriptor in client.received_fds]
+            channel, stdio = os.dup(channel), [os.dup(descriptor) for descriptor in stdio]
             self._leave()
             execute.serve(self.plan, self.init_pid, wish, channel, stdio)
         finally:
