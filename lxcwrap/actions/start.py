@@ -89,7 +89,8 @@ def _plan(store: Store, container: Container) -> dict[str, object]:
         after=[sys.executable, "-I", "-S", _FINISH, paths.root, container.id] if _needs_finish(container) else [],
     )
     return planned | {
-        "stop": {"signal": signal_number(config.stop_signal or "SIGTERM"), "timeout": config.stop_timeout}
+        "events": {"path": paths.events, "attributes": container.attributes},
+        "stop": {"signal": signal_number(config.stop_signal or "SIGTERM"), "timeout": config.stop_timeout},
     }
 
 

@@ -162,7 +162,7 @@ def asked(options: dict[str, Any], image: str, command: tuple[str, ...], *, deta
         + tuple(map(run_flags.tmpfs, options["tmpfs"])),
         health=run_flags.health(options),
         health_on_failure=run_flags.on_failure(options["health_on_failure"]),
-        resources=_resources(options),
+        resources=resources(options),
         security=_security(options),
         network=_network(options),
         restart=run_flags.restart(options["restart"]),
@@ -251,9 +251,10 @@ def _read(path: str, flag: str) -> str:
         raise UsageError(f"{flag} {path}: not UTF-8 text") from None
 
 
-def _resources(options: dict[str, Any]) -> Resources:
+def resources(options: dict[str, Any]) -> Resources:
+    """The limits among the options.  Raises UsageError."""
     _check_processors(options)
-    resources = Resources(
+    found = Resources(
         memory=run_flags.size(options["memory"] or "0", "--memory", 6 * 1024 * 1024),
         memory_swap=run_flags.size(options["memory_swap"] or "0", "--memory-swap"),
         memory_reservation=run_flags.size(options["memory_reservation"] or "0", "--memory-reservation"),
@@ -267,8 +268,8 @@ def _resources(options: dict[str, Any]) -> Resources:
         ulimits=tuple(map(run_flags.ulimit, options["ulimit"])),
     )
     if options["shm_size"]:
-        resources = replace(resources, shm_size=run_flags.size(options["shm_size"], "--shm-size"))
-    return resources
+        found = replace(found, shm_size=run_flags.size(options["shm_size"], "--shm-size"))
+    return found
 
 
 def _check_processors(options: dict[str, Any]) -> None:

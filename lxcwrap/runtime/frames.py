@@ -15,6 +15,7 @@ STOPPING, DONE, ATTACH, PAUSE, EXEC = b"T", b"D", b"A", b"Z", b"Q"
 STARTED, OUTPUT, ERROR, EXITED, FAILED = b"R", b"O", b"E", b"X", b"F"
 PAUSED, TERMINAL = b"z", b"t"
 BEAR, READY, HEALTH = b"B", b"r", b"H"
+UPDATE, UPDATED = b"U", b"u"
 
 LIMIT = 64 * 1024 * 1024  # bytes of one payload: a plan is far smaller
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from lxcwrap.errors import Corrupt, LxcwrapError, NoSpace, NotPermitted, Unsupported
-from lxcwrap.kernel import lock
+from lxcwrap.kernel import journal, lock
 from lxcwrap.model.paths import Paths
 from lxcwrap.store.migrations import MIGRATIONS
 
@@ -24,6 +24,7 @@ class Store:
         Raises NotPermitted, Unsupported (a newer program's state) or Corrupt.
         """
         self.paths = paths
+        self._news: list[tuple[str, str, str, Mapping[str, str]]] = []
         try:
             self.db = _connect(paths)
         except PermissionError:
@@ -42,6 +43,7 @@ class Store:
             yield self.db
             self.db.execute("COMMIT")
         except BaseException as error:
+            self._news.clear()
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
@@ -49,6 +51,19 @@ class Store:
             ):
                 raise translate(error, self.paths) from error
             raise
+
+        self._publish()
+
+    def event(self, kind: str, action: str, actor: str, attributes: Mapping[str, str]) -> None:
+        """Say in the journal what happened; in a transaction, once that is committed."""
+        self._news.append((kind, action, actor, attributes))
+        if not self.db.in_transaction:
+            self._publish()
+
+    def _publish(self) -> None:
+        news, self._news = self._news, []
+        for item in news:
+            journal.record(self.paths.events, *item)
 
     def close(self) -> None:
         self.db.close()

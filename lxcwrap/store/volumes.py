@@ -61,6 +61,7 @@ def create(
                 "INSERT INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (name, driver, json.dumps(dict(labels)), json.dumps(dict(options)), int(anonymous), 0, volume.created),
             )
+            store.event("volume", "create", name, {"driver": driver})
         return volume
 
 
@@ -139,6 +140,7 @@ def remove(store: Store, name: str) -> None:
                     hint="remove the container first",
                 )
             db.execute("DELETE FROM volumes WHERE name = ?", (name,))
+            store.event("volume", "destroy", name, {"driver": "local"})
         staging.discard(store.paths, store.paths.volume(name))
         os.unlink(_lock(store, name))
 
