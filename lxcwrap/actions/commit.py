@@ -60,6 +60,8 @@ def commit(
         image_id = images.create_image(store, parent, config)
         if reference:
             stored.tag(store, reference.canonical, image_id)
+    news = {**container.attributes, "comment": message, "imageID": image_id, "imageRef": name}
+    store.event("container", "commit", container.id, news)
     return image_id
 
 

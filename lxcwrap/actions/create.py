@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from lxcwrap.actions import nicknames
@@ -53,7 +53,7 @@ def merge(image: RunConfig, asked: ContainerConfig, *, entrypoint_given: bool = 
         exposed=tuple(sorted({*image.exposed, *asked.exposed})),
         stop_signal=asked.stop_signal or image.stop_signal or ("SIGRTMIN+3" if asked.system else "SIGTERM"),
         mounts=(*asked.mounts, *anonymous),
-        health=asked.health if asked.health.test else (image.health or HealthCheck()),
+        health=_health(image.health or HealthCheck(), asked),
     )
     if not merged.argv:
         raise UsageError("no command: the image names none, and none was given", hint="add one after the image")
@@ -66,6 +66,21 @@ def _init_of(entrypoint: tuple[str, ...], command: tuple[str, ...]) -> tuple[tup
     if argv and os.path.basename(argv[0]) in INITS:
         return entrypoint, command
     return (), ("/sbin/init",)
+
+
+def _health(image: HealthCheck, asked: ContainerConfig) -> HealthCheck:
+    """The image's check with the user's test and times.  Raises UsageError for times of a check that there is not."""
+    given = asked.health
+    if given.test == ("NONE",):
+        return given
+    merged = HealthCheck(*(getattr(given, one.name) or getattr(image, one.name) for one in fields(HealthCheck)))
+    if merged.test and merged.test != ("NONE",):
+        return merged
+    if given != HealthCheck() or asked.health_on_failure not in ("", "none"):
+        raise UsageError(
+            "--health-… flags without a health check: the image has none", hint="give --health-cmd, or leave them out"
+        )
+    return image
 
 
 def merge_environment(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ def export(store: Store, container: Container, out: Sink) -> None:
     """The container's files as a tar, without what is in volumes and other mounts."""
     with opened(store, container, mounts=False) as root:
         write_tree(f"/proc/self/fd/{root}", out, id_base=container.id_base or 0)
+    store.event("container", "export", container.id, container.attributes)
 
 
 def import_image(
@@ -59,7 +60,8 @@ def import_image(
         )
         image_id = images.create_image(store, None, image)
         if reference:
-            stored.tag(store, reference.canonical, image_id)
+            stored.tag(store, reference.canonical, image_id, event="")
+        store.event("image", "import", image_id, {"name": reference.familiar if reference else image_id})
     return image_id
 
 

@@ -45,7 +45,7 @@ def document(store: Store, text: str, *, size: bool = False) -> dict[str, Any]:
         "Created": rfc3339(container.created),
         "Path": argv[0],
         "Args": list(argv[1:]),
-        "State": _state(state),
+        "State": _state(state, place),
         "Image": container.image_id or "",
         "ResolvConfPath": f"{place}/resolv.conf",
         "HostnamePath": f"{place}/hostname",
@@ -68,7 +68,7 @@ def document(store: Store, text: str, *, size: bool = False) -> dict[str, Any]:
     }
 
 
-def _state(state: State) -> dict[str, Any]:
+def _state(state: State, place: str) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "Status": state.status,
         "Running": state.status in ("running", "paused", "restarting"),
@@ -82,7 +82,7 @@ def _state(state: State) -> dict[str, Any]:
         "StartedAt": rfc3339(state.started_at),
         "FinishedAt": rfc3339(state.finished_at),
     }
-    plain["Health"] = {"Status": state.health, "FailingStreak": 0, "Log": []} if state.health else None
+    plain["Health"] = {"Status": state.health, **states.health_results(place)} if state.health else None
     return struct(plain, "Health")
 
 

@@ -84,7 +84,8 @@ def _enter(store: Store, driver: Driver, found: Found, stage: str, progress: Pro
     layers.settle(store)
     with store.transaction():
         images.add(store, image_id, manifest, config)
-        before = [(name.familiar, images.tag(store, name.canonical, image_id)) for name in names]
+        before = [(name.familiar, images.tag(store, name.canonical, image_id, event="")) for name in names]
+        store.event("image", "load", image_id, {"name": names[0].familiar if names else image_id})
     replaced = tuple((name, old) for name, old in before if old)
     return Loaded(image_id, tuple(name.familiar for name in names), replaced)
 

@@ -32,6 +32,7 @@ def prune(store: Store, filters: Filters) -> tuple[list[str], int]:
             continue  # started or removed meanwhile
         removed.append(container.id)
         freed += size
+    store.event("container", "prune", "", {"reclaimed": str(freed)})
     return removed, freed
 
 

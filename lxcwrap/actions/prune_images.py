@@ -46,7 +46,9 @@ def prune(store: Store, filters: Filters, *, everything: bool = False) -> Pruned
     layers.collect(store)
     containers.discard_unknown(store)
     staging.sweep(store.paths)
-    return Pruned(tuple(lines), before - _stored(store) + partial.sweep(store.paths) + sweep_blobs(store))
+    freed = before - _stored(store) + partial.sweep(store.paths) + sweep_blobs(store)
+    store.event("image", "prune", "", {"reclaimed": str(freed)})
+    return Pruned(tuple(lines), freed)
 
 
 def _fits(store: Store, image: Image, filters: Filters) -> bool:

@@ -192,5 +192,6 @@ def _record(store: Store, reference: Reference, found: Found, content: bytes, co
         images.add(store, image_id, manifest_digest, config)
         images.add_digest(store, reference.repository, found.top.digest, image_id)
         if reference.tag and not reference.digest:
-            images.tag(store, reference.canonical, image_id)
+            images.tag(store, reference.canonical, image_id, event="")
+        store.event("image", "pull", reference.familiar, {"name": reference.familiar_repository})
     return images.get(store, image_id)

@@ -52,6 +52,7 @@ def push(store: Store, driver: Driver, reference: Reference, *, progress: Progre
         content = _put(client, reference.tag, content, manifest)
         digest = digests.of(content)
         images.add_digest(store, reference.repository, digest, image.id)
+    store.event("image", "push", reference.familiar, {"name": reference.familiar_repository})
     progress.message(f"{reference.tag}: digest: {digest} size: {len(content)}")
     return Pushed(digest, len(content))
 

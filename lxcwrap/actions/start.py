@@ -6,6 +6,7 @@ import os
 import sys
 
 from lxcwrap.actions import ports, remove
+from lxcwrap.actions.stop import signal_number
 from lxcwrap.errors import Conflict, NotFound, RuntimeFailure
 from lxcwrap.model.container import ContainerConfig, Mount, MountKind
 from lxcwrap.runtime import connect, namespaces, plans, siblings, state
@@ -73,7 +74,7 @@ def _plan(store: Store, container: Container) -> dict[str, object]:
     config, paths = container.config, store.paths
     sources, fresh = _volumes(store, config.mounts)
     hostname = config.hostname or container.id[:12]
-    return plans.for_container(
+    planned = plans.for_container(
         container.id,
         config,
         directory=paths.container(container.id),
@@ -88,6 +89,10 @@ def _plan(store: Store, container: Container) -> dict[str, object]:
         joined=_joined(store, config),
         after=[sys.executable, "-I", "-S", _FINISH, paths.root, container.id] if _needs_finish(container) else [],
     )
+    return planned | {
+        "events": {"path": paths.events, "attributes": container.attributes},
+        "stop": {"signal": signal_number(config.stop_signal or "SIGTERM"), "timeout": config.stop_timeout},
+    }
 
 
 def _joined(store: Store, config: ContainerConfig) -> dict[str, int]:

@@ -49,6 +49,7 @@ def stop(store: Store, container: Container, *, timeout: int | None = None, sign
     finally:
         channel.close()
     connect.wait_unsupervised(store.paths, container.id, _GRACE)
+    store.event("container", "stop", container.id, container.attributes)
 
 
 def _resume(paths: Paths, container: Container, channel: Channel) -> None:

@@ -88,6 +88,7 @@ def prune(store: Store, filters: Filters) -> tuple[list[str], int]:
             continue  # a container took it meanwhile
         removed.append(volume.name)
         freed += size
+    store.event("volume", "prune", "", {"reclaimed": str(freed)})
     return removed, freed
 
 

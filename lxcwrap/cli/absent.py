@@ -5,8 +5,6 @@ from __future__ import annotations
 _SWARM = "lxcwrap has no swarm"
 
 REASONS = {
-    "update": "make the container anew with the limits it is to have",
-    "events": "see: lxcwrap ps -a, lxcwrap logs",
     "compose": "describing applications comes with a later version",
     "buildx": "see: lxcwrap build",
     "trust": "images are checked by digest, not by signature",

@@ -76,6 +76,13 @@ container_options = all_of(
     _many("--env-file", metavar="FILE", help="Environment variables from a file."),
     _many("--expose", metavar="PORT", help="Port that -P publishes."),
     _many("--group-add", metavar="GROUP", help="Supplementary group."),
+    _text("--health-cmd", metavar="COMMAND", help="Check by this command whether the container is healthy."),
+    _text("--health-interval", metavar="TIME", help="Time between checks [default: 30s]."),
+    _text("--health-on-failure", metavar="WHAT", help="none, kill, restart or stop the container that is unhealthy."),
+    _text("--health-retries", metavar="N", help="Failures in a row that make it unhealthy [default: 3]."),
+    _text("--health-start-interval", metavar="TIME", help="Time between checks in the start period [default: 5s]."),
+    _text("--health-start-period", metavar="TIME", help="Time after the start in which failures do not count."),
+    _text("--health-timeout", metavar="TIME", help="Time that a check may take [default: 30s]."),
     _text("-h", "--hostname", metavar="NAME", help="Host name [default: the short ID]."),
     _flag("--init", help="Run a small init that reaps processes and passes signals on."),
     _flag("-i", "--interactive", help="Keep stdin open."),
@@ -94,6 +101,7 @@ container_options = all_of(
     ),
     _text("--name", metavar="NAME", help="Name [default: a made-up one]."),
     click.option("--network", "--net", default="bridge", metavar="NET", help="bridge, none, host or container:NAME."),
+    _flag("--no-healthcheck", help="Without the image's health check."),
     _flag("--oom-kill-disable", help="Let processes wait for memory instead of killing one (cgroup v1)."),
     _number("--oom-score-adj", metavar="N", help="-1000 to 1000: whom the kernel kills first without memory."),
     _text("--pid", metavar="MODE", help="host or container:NAME."),
@@ -124,15 +132,11 @@ container_options = all_of(
     _text("-w", "--workdir", metavar="DIR", help="Working directory."),
     refused("--disable-content-trust", reason="images are checked by digest, not by signature", value=False),
     refused("--gpus", reason="pass the devices with --device"),
-    refused("--health-cmd", "--health-interval", reason="health checks come with a later version"),
-    refused("--health-retries", "--health-timeout", reason="health checks come with a later version"),
-    refused("--health-start-period", reason="health checks come with a later version"),
     refused("--ip", "--ip6", reason="addresses are leased"),
     refused("--isolation", reason="it is for Windows"),
     refused("--kernel-memory", reason="kernels do not have it any more"),
     refused("--link", "--link-local-ip", reason="use the containers' addresses or --add-host"),
     refused("--network-alias", reason="the default bridge has no names"),
-    refused("--no-healthcheck", reason="health checks come with a later version", value=False),
     refused("--runtime", reason="the only runtime is liblxc"),
     refused("--storage-opt", reason="containers share the state's file system, on which lxcwrap sets no quotas"),
     refused("--use-api-socket", reason="there is no daemon and no socket", value=False),
@@ -168,7 +172,9 @@ def asked(options: dict[str, Any], image: str, command: tuple[str, ...], *, deta
         mounts=tuple(run_flags.volume(_expanded(text)) for text in options["volume"])
         + tuple(map(run_flags.tmpfs, options["tmpfs"]))
         + _mounts(options["mount"]),
-        resources=_resources(options),
+        health=run_flags.health(options),
+        health_on_failure=run_flags.on_failure(options["health_on_failure"]),
+        resources=resources(options),
         security=_security(options),
         network=_network(options),
         namespaces=_namespaces(options),
@@ -268,9 +274,10 @@ def _read(path: str, flag: str) -> str:
         raise UsageError(f"{flag} {path}: not UTF-8 text") from None
 
 
-def _resources(options: dict[str, Any]) -> Resources:
+def resources(options: dict[str, Any]) -> Resources:
+    """The limits among the options.  Raises UsageError."""
     _check_processors(options)
-    resources = Resources(
+    found = Resources(
         memory=run_flags.size(options["memory"] or "0", "--memory", 6 * 1024 * 1024),
         memory_swap=run_flags.size(options["memory_swap"] or "0", "--memory-swap"),
         memory_reservation=run_flags.size(options["memory_reservation"] or "0", "--memory-reservation"),
@@ -288,8 +295,8 @@ def _resources(options: dict[str, Any]) -> Resources:
         size = run_flags.size(options["shm_size"], "--shm-size")
         if size <= 0:
             raise UsageError(f"--shm-size {options['shm_size']}: it must be greater than 0")
-        resources = replace(resources, shm_size=size)
-    return resources
+        found = replace(found, shm_size=size)
+    return found
 
 
 def _rare_limits(options: dict[str, Any]) -> dict[str, Any]:

@@ -235,6 +235,7 @@ class ContainerConfig(Record):
     cidfile: str = ""
     mounts: tuple[Mount, ...] = ()
     health: HealthCheck = field(default_factory=HealthCheck)
+    health_on_failure: str = ""  # none, kill, restart, stop
     resources: Resources = field(default_factory=Resources)
     security: Security = field(default_factory=Security)
     network: NetworkConfig = field(default_factory=NetworkConfig)

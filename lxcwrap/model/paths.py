@@ -45,6 +45,11 @@ class Paths:
     def nft_table(self) -> str:
         return "lxcwrap" + (f"_{self.tag}" if self.tag else "")
 
+    @property
+    def events(self) -> str:
+        """The journal of what happened; alone in its directory, which followers watch."""
+        return f"{self.root}/events/journal"
+
     def blob(self, digest: str) -> str:
         algorithm, _, encoded = digest.partition(":")
         return f"{self.root}/blobs/{algorithm}/{encoded}"

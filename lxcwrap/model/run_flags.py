@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from lxcwrap.errors import UsageError
 from lxcwrap.model.container import Device, DeviceLimit, Mount, MountKind, Port, RestartKind, RestartPolicy, Ulimit
+from lxcwrap.model.health import HealthCheck
 from lxcwrap.model.names import check_name
-from lxcwrap.model.units import parse_bytes
+from lxcwrap.model.units import parse_bytes, parse_duration
 
+_HEALTH_TIMES = ("interval", "timeout", "start_period", "start_interval")
 _PROTOCOLS = ("tcp", "udp", "sctp")
 PROPAGATION = ("private", "rprivate", "slave", "rslave")
 _VOLUME_WORDS = ("ro", "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated", "rbind", "bind", *PROPAGATION)
@@ -205,6 +209,36 @@ def restart(text: str) -> RestartPolicy:
     if limit and not limit.isdigit():
         raise UsageError(f"invalid restart policy {text!r:.60}: {limit!r:.20} is not a count")
     return RestartPolicy(kind, int(limit or 0))
+
+
+def health(options: Mapping[str, Any]) -> HealthCheck:
+    """The ``--health-…`` options and ``--no-healthcheck``, by their names with underscores."""
+    given = [name for name in (*_HEALTH_TIMES, "cmd", "retries") if options[f"health_{name}"]]
+    if options["no_healthcheck"]:
+        if given:
+            raise UsageError(f"--no-healthcheck and --health-{given[0].replace('_', '-')} exclude each other")
+        return HealthCheck(test=("NONE",))
+    retries = options["health_retries"]
+    if retries and not (retries.isascii() and retries.isdigit() and int(retries) < 2**31):
+        raise UsageError(f"--health-retries {retries!r:.40} is not a count")
+    times = {name: _health_time(name, options[f"health_{name}"]) for name in _HEALTH_TIMES}
+    command = options["health_cmd"]
+    return HealthCheck(test=("CMD-SHELL", command) if command else (), retries=int(retries or 0), **times)
+
+
+def _health_time(name: str, text: str) -> int:
+    flag = f"--health-{name.replace('_', '-')}"
+    value = parse_duration(text, flag) if text else 0
+    if 0 < value < 1_000_000:
+        raise UsageError(f"{flag} {text} is shorter than 1ms")
+    return value
+
+
+def on_failure(text: str) -> str:
+    """``none``, ``kill``, ``restart`` or ``stop``; '' when nothing was said."""
+    if text not in ("", "none", "kill", "restart", "stop"):
+        raise UsageError(f"--health-on-failure {text!r:.40}: choose none, kill, restart or stop")
+    return text
 
 
 def pair(text: str, what: str) -> tuple[str, str]:

@@ -133,6 +133,12 @@ class Clients:
         for client in list(self._all.values()):
             self._send(client, frames.encode(kind, payload))
 
+    def announce_health(self, status: str) -> None:
+        """Tell those who are there; who comes later reads it in state.json."""
+        frame = frames.encode(frames.HEALTH, json.dumps({"status": status}).encode())
+        for client in list(self._all.values()):
+            self._send(client, frame)
+
     def tell(self, client: Client, kind: bytes, message: dict[str, Any]) -> None:
         """Answer one client."""
         self._send(client, frames.encode(kind, json.dumps(message).encode()))

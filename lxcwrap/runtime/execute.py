@@ -45,8 +45,8 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def serve(plan: dict[str, Any], init_pid: int, wish: dict[str, Any], channel: int, stdio: list[int]) -> None:
-    """Do what ``wish`` says and tell the client at ``channel``: STARTED, then EXITED; or FAILED."""
+def serve(plan: dict[str, Any], init_pid: int, wish: dict[str, Any], channel: int, stdio: list[int]) -> int:
+    """Do what ``wish`` says and tell the client at ``channel``: STARTED, then EXITED; or FAILED.  The exit code."""
     connection = socket.socket(fileno=channel)
     connection.setblocking(True)
     try:
@@ -54,11 +54,11 @@ def serve(plan: dict[str, Any], init_pid: int, wish: dict[str, Any], channel: in
     except (Refused, users.UnknownUser, executable.CannotExecute) as error:
         message = {"message": str(error), "code": getattr(error, "code", 126)}
         connection.sendall(frames.encode(frames.FAILED, json.dumps(message).encode()))
-        return
+        return int(message["code"])
     except OSError as error:
         message = {"message": f"{error.filename or 'entering the container'}: {error.strerror}", "code": 126}
         connection.sendall(frames.encode(frames.FAILED, json.dumps(message).encode()))
-        return
+        return 126
     for descriptor in stdio:
         os.close(descriptor)
     _, status = os.waitpid(child, 0)
@@ -67,6 +67,7 @@ def serve(plan: dict[str, Any], init_pid: int, wish: dict[str, Any], channel: in
         connection.sendall(frames.encode(frames.EXITED, json.dumps({"exit_code": code, "oom_killed": False}).encode()))
     except OSError:
         pass
+    return code
 
 
 class _Entry:

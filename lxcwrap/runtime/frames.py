@@ -2,7 +2,7 @@
 
 From a client: PLAN (JSON, once, first), INPUT, INPUT_END, SIZE (``rows columns``), SIGNAL (a number), STOPPING,
 DONE, BEAR (``program.IDENTITY``; a socket comes with it).  From the supervisor: READY, STARTED (JSON), OUTPUT, ERROR
-(the container's stderr), EXITED (JSON), FAILED (JSON).
+(the container's stderr), EXITED (JSON), FAILED (JSON), HEALTH (JSON).
 Imports nothing beyond sockets' own errors: it is loaded into every supervisor.
 """
 
@@ -14,7 +14,8 @@ PLAN, INPUT, INPUT_END, SIZE, SIGNAL = b"P", b"I", b"C", b"W", b"S"
 STOPPING, DONE, ATTACH, PAUSE, EXEC = b"T", b"D", b"A", b"Z", b"Q"
 STARTED, OUTPUT, ERROR, EXITED, FAILED = b"R", b"O", b"E", b"X", b"F"
 PAUSED, TERMINAL = b"z", b"t"
-BEAR, READY = b"B", b"r"
+BEAR, READY, HEALTH = b"B", b"r", b"H"
+UPDATE, UPDATED = b"U", b"u"
 
 LIMIT = 64 * 1024 * 1024  # bytes of one payload: a plan is far smaller
 

@@ -194,6 +194,23 @@ def restart_plan(policy_: RestartPolicy) -> dict[str, Any]:
     return {"kind": policy_.kind.value, "limit": policy_.limit}
 
 
+def health_plan(wanted: ContainerConfig) -> dict[str, Any] | None:
+    """The health check, times in seconds, with Docker's defaults; None without one."""
+    check = wanted.health
+    if not check.test or check.test[0] == "NONE":
+        return None
+    argv = ["/bin/sh", "-c", *check.test[1:2]] if check.test[0] == "CMD-SHELL" else list(check.test[1:])
+    return {
+        "argv": argv,
+        "interval": check.interval / 1e9 or 30.0,
+        "timeout": check.timeout / 1e9 or 30.0,
+        "start_period": check.start_period / 1e9,
+        "start_interval": check.start_interval / 1e9 or 5.0,
+        "retries": check.retries or 3,
+        "on_failure": wanted.health_on_failure or "none",
+    }
+
+
 def for_step(step: Step) -> dict[str, Any]:
     """The plan of a build step."""
     wanted = ContainerConfig(
@@ -275,6 +292,7 @@ def for_container(
         "bound": False,
         "log": log_plan(wanted.log),
         "restart": restart_plan(wanted.restart),
+        "health": health_plan(wanted),
         "after": after,
         "mounts": planned,
         "late": late(wanted.mounts, sources),

@@ -19,15 +19,16 @@ class Counter:
         self.kind: str = policy["kind"]
         self.limit: int = policy["limit"]
         self.count = 0
+        self.forced = False  # once more at once, whatever the policy says: the container is unhealthy
         self._delay = FIRST_DELAY
         self._began = 0.0
 
     def started(self, now: float) -> None:
-        self._began = now
+        self._began, self.forced = now, False
 
     def again(self, exit_code: int, stopped: bool, now: float) -> float | None:
         """Seconds to wait before the next start; None when it stays down."""
-        if stopped or not self._wanted(exit_code):
+        if stopped or not (self.forced or self._wanted(exit_code)):
             return None
         if now - self._began >= LONG_ENOUGH:
             return FIRST_DELAY

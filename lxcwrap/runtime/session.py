@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lxcwrap.kernel import mount
+from lxcwrap.kernel import journal, mount
 from lxcwrap.runtime import birth, executable, frames, launch, lxc, program, restart, users
 from lxcwrap.runtime.client import Client, Clients
 from lxcwrap.runtime.rootfs import CannotMount, Rootfs
 from lxcwrap.runtime.streams import Streams
 
 _SIGKILL = 9
+_FOREVER = float("inf")
+_LONGEST = 2**31 - 1  # milliseconds that poll takes
 _HALTED = 2  # how an init ends that asked to halt or power off (pid_namespaces(7))
 _LOOK = 1.0  # seconds between two looks at a container that does not run yet
 _LOOKS = 5  # so often its first process is seen dead before liblxc is taken to wait in vain
@@ -51,7 +53,8 @@ class Session:
         self.status: int | None = None  # the wait status of the init that ended
         self.restarts = restart.Counter(plan["restart"])
         self.wake: float | None = None  # monotonic time of the next start
-        self.executions: list[int] = []
+        self.health: Any = None  # runtime.health.Health while a container with a check runs
+        self.killing: float | None = None  # monotonic time at which patience with a stop signal ends
         self.oom = -1
         self.group = ""
         self.stopping = False
@@ -88,16 +91,23 @@ class Session:
             handler = self.handlers.get(descriptor)
             if handler:
                 handler(events)
-        self._reap()
-        if self.wake is not None and time.monotonic() >= self.wake:
+        now = time.monotonic()
+        if self.wake is not None and now >= self.wake:
             self.wake = None
             self._again()
+        if self.killing is not None and now >= self.killing:
+            self.killing = None
+            self.signal(_SIGKILL)
+        if self.health and now >= self.health.due:
+            self.health.tick()
 
     def _timeout(self) -> float | None:
-        """Milliseconds to wait for events at most."""
-        if self.wake is not None:
-            return max(0.0, (self.wake - time.monotonic()) * 1000 + 1)
-        return _LOOK * 1000 if self._is_starting() else None
+        """Milliseconds until something is to be done; None: nothing is."""
+        moments = [at for at in (self.wake, self.killing, self.health and self.health.due) if at is not None]
+        if self._is_starting():
+            moments.append(time.monotonic() + _LOOK)
+        soonest = min(moments, default=_FOREVER)
+        return None if soonest == _FOREVER else min(max(0.0, (soonest - time.monotonic()) * 1000 + 1), _LONGEST)
 
     def _is_starting(self) -> bool:
         return bool(self.child) and not self.began and self.status is None
@@ -175,10 +185,36 @@ class Session:
         self.oom = self._watch_memory()
         self.group = self._own_group()
         self.state.update(pid=self.init_pid, started_at=time.time(), finished_at=0.0, error="")
+        self._watch_health()
         self.save("running")
+        self.event("start")
         self.clients.announce(frames.STARTED, {"pid": self.init_pid})
         if self.plan["bound"] and not self.clients.knows(self.first):  # who it is bound to left meanwhile
             self.signal(_SIGKILL)
+
+    def _watch_health(self) -> None:
+        if self.plan.get("health"):
+            from lxcwrap.runtime import execute, health  # noqa: F401  before a check needs it
+
+            self.health = health.Health(self)
+
+    def health_changed(self, status: str, on_failure: str) -> None:
+        """The checks' verdict is another now; ``on_failure``: none, kill, stop or restart when it is unhealthy."""
+        self.state["health"] = status
+        self.save(self.state["status"])
+        self.event(f"health_status: {status}")
+        self.clients.announce_health(status)
+        if status != "unhealthy" or on_failure == "none" or not self.init_pid or self.status is not None:
+            return
+        if on_failure == "kill":
+            self.signal(_SIGKILL)
+            return
+        if on_failure == "stop":
+            self.stopping = True
+        else:
+            self.restarts.forced = True
+        self.killing = time.monotonic() + self.plan["stop"]["timeout"] if self.plan["stop"]["timeout"] >= 0 else None
+        self.signal(self.plan["stop"]["signal"])
 
     def _watch_memory(self) -> int:
         limits = ("memory.limit_in_bytes", "memory.max")
@@ -208,18 +244,25 @@ class Session:
             return
         if self.plan.get("system") and os.WIFSIGNALED(status) and os.WTERMSIG(status) == _HALTED:
             status = 0
-        self.status = status
+        self.status, self.killing = status, None
+        if self.health:
+            self.health.close()
+            self.health = None
         if self.oom >= 0:
             from lxcwrap.runtime import oom
 
             self.state["oom_killed"] = oom.happened(self.oom)
             self.oom = -1
+            if self.state["oom_killed"]:
+                self.event("oom")
         if self.group:
             from lxcwrap.runtime import leftovers
 
             leftovers.kill(self.group)
         self.streams.drain()
         self.state.update(exit_code=_exit_code(status), finished_at=time.time(), pid=0)
+        duration = str(int(self.state["finished_at"] - self.state.get("started_at", 0)))
+        self.event("die", exitCode=str(self.state["exit_code"]), execDuration=duration)
         if not self._restarts():
             self._report()
 
@@ -285,6 +328,12 @@ class Session:
             os.set_inheritable(self.lock, True)  # nobody starts the container anew before that is done
             os.execv(self.plan["after"][0], self.plan["after"])
 
+    def event(self, action: str, **attributes: str) -> None:
+        """Say in the state's journal what happened."""
+        known = self.plan.get("events")
+        if known:
+            journal.record(known["path"], "container", action, self.plan["name"], {**known["attributes"], **attributes})
+
     def save(self, status: str) -> None:
         """Write state.json, whole or not at all."""
         if not self.plan["run"]:
@@ -314,14 +363,27 @@ class Session:
             self._pause(payload == b"1")
         elif kind == frames.EXEC:
             self._execute(client, json.loads(payload))
+        elif kind == frames.UPDATE:
+            self._update(client, json.loads(payload))
         elif kind == frames.BEAR:
             self._bear(client, payload.decode(errors="replace"))
+
+    def _update(self, client: Client, wish: dict[str, Any]) -> None:
+        """Other limits (which the client has set in the kernel) and another restart policy from now on."""
+        self.restarts.kind, self.restarts.limit = wish["restart"]["kind"], wish["restart"]["limit"]
+        for one in (self.plan, self.started):
+            kept = [item for item in one["items"] if item[0] not in wish["items"]]
+            one["items"] = [*kept, *(list(item) for item in wish["items"].items())]
+        if self.oom < 0 and self.began and self.status is None:
+            self.oom = self._watch_memory()
+        self.clients.tell(client, frames.UPDATED, {})
 
     def signal(self, number: int) -> None:
         """Send a signal to the container's init."""
         if self.init_pid and self.status is None:
             try:
                 os.kill(self.init_pid, number)
+                self.event("kill", signal=str(number))
             except ProcessLookupError:
                 pass
             if number == _SIGKILL and self.state["status"] == "paused":
@@ -343,6 +405,7 @@ class Session:
             done = False
         if done:
             self.save("paused" if paused else "running")
+            self.event("pause" if paused else "unpause")
         self.clients.announce(frames.PAUSED, {"done": done})
 
     def _execute(self, client: Client, wish: dict[str, Any]) -> None:
@@ -351,23 +414,54 @@ class Session:
             what = "is paused" if self.state["status"] == "paused" else "is not running"
             self.clients.tell(client, frames.FAILED, {"message": f"the container {what}", "code": 1})
             return
-        from lxcwrap.runtime import execute  # once, for this and those that follow
-
+        identity = {"execID": os.urandom(32).hex()}
+        for what in ("exec_create", "exec_start"):
+            self.event(f"{what}: {' '.join(wish['argv'])}", **identity)
         try:
-            child = os.fork()
+            self.enter(wish, client.descriptor, client.received_fds, identity)
         except OSError as error:
             self.clients.tell(client, frames.FAILED, {"message": f"no process for it: {error.strerror}", "code": 126})
             return
+        self.clients.hand_over(client)
+
+    def enter(
+        self, wish: dict[str, Any], channel: int, stdio: list[int], identity: dict[str, str] | None = None
+    ) -> int:
+        """Fork a child that starts one more process in the container and reports to ``channel``; the child's pid.
+
+        ``identity``: what the event of its end says besides; None for an end that is not told.
+        """
+        from lxcwrap.runtime import execute  # once, for this and those that follow
+
+        code = 125
+        child = os.fork()
         if child:
-            self.clients.hand_over(client)
-            self.executions.append(child)
-            return
+            self._watch_execution(child, identity)
+            return child
         try:
-            channel, stdio = os.dup(client.descriptor), [os.dup(descriptor) for descriptor in client.received_fds]
+            channel, stdio = os.dup(channel), [os.dup(descriptor) for descriptor in stdio]
             self._leave()
-            execute.serve(self.plan, self.init_pid, wish, channel, stdio)
+            code = execute.serve(self.plan, self.init_pid, wish, channel, stdio)
         finally:
-            os._exit(0)
+            os._exit(code)
+
+    def _watch_execution(self, child: int, identity: dict[str, str] | None) -> None:
+        """Reap a child that serves an exec when it ends.  It has entered the container: what is told, is told here."""
+
+        def ended(events: int) -> None:
+            self.unwatch(descriptor)
+            os.close(descriptor)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            if identity:
+                self.event("exec_die", exitCode=str(code if code >= 0 else 137), **identity)
+
+        try:
+            descriptor = os.pidfd_open(child)
+        except OSError:
+            os.kill(child, _SIGKILL)
+            os.waitpid(child, 0)
+            raise
+        self.watch(descriptor, ended)
 
     def _bear(self, client: Client, identity: str) -> None:
         """Fork a supervisor for another container, for a client that runs the same program as this one."""
@@ -383,12 +477,6 @@ class Session:
         self.streams.close_copies()
         if self.plan["run"]:
             os.close(self.lock)
-
-    def _reap(self) -> None:
-        """Children that served an exec and ended."""
-        for pid in self.executions[:]:
-            if os.waitpid(pid, os.WNOHANG)[0]:
-                self.executions.remove(pid)
 
 
 def supervise() -> None:

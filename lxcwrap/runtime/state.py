@@ -43,6 +43,11 @@ def read(paths: Paths, container_id: str) -> State:
     return state
 
 
+def health_results(directory: str) -> dict[str, Any]:
+    """``FailingStreak`` and ``Log`` of the container's health check."""
+    return {"FailingStreak": 0, "Log": [], **_load(f"{directory}/health.json")}
+
+
 def supervised(paths: Paths, container_id: str) -> bool:
     """Whether a supervisor holds the container."""
     return lock.is_held(f"{paths.container_run(container_id)}/lock")

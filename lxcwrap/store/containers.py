@@ -32,6 +32,11 @@ class Container:
     id_base: int | None
     created: float  # seconds since the epoch
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What events say of it."""
+        return {**dict(self.config.labels), "image": self.config.image, "name": self.name}
+
 
 def add(store: Store, container: Container) -> None:
     """Make a container known.  Raises Conflict when the name is taken."""
@@ -42,6 +47,7 @@ def add(store: Store, container: Container) -> None:
                 (container.id, container.name, container.image_id, container.chain_id,
                  json.dumps(container.config.to_json()), container.driver, container.id_base, container.created),
             )  # fmt: skip
+            store.event("container", "create", container.id, container.attributes)
     except sqlite3.IntegrityError as error:
         if "containers.name" not in str(error):
             raise Conflict(f"container {container.name}: its image went away while it was created") from error
@@ -104,15 +110,27 @@ def rename(store: Store, container_id: str, name: str) -> None:
     """Raises Conflict when the name is taken."""
     try:
         with store.transaction() as db:
+            before = resolve(store, container_id)
             db.execute("UPDATE containers SET name = ? WHERE id = ?", (name, container_id))
+            news = {**before.attributes, "name": name, "oldName": before.name}
+            store.event("container", "rename", container_id, news)
     except sqlite3.IntegrityError:
         raise name_taken(store, name) from None
+
+
+def reconfigure(store: Store, container_id: str, config: ContainerConfig) -> None:
+    """Store another configuration."""
+    with store.transaction() as db:
+        db.execute("UPDATE containers SET config = ? WHERE id = ?", (json.dumps(config.to_json()), container_id))
 
 
 def remove(store: Store, container_id: str) -> None:
     """Forget a container, its leases and ports; its directory is the caller's to discard afterwards."""
     with store.transaction() as db:
+        row = db.execute("SELECT * FROM containers WHERE id = ?", (container_id,)).fetchone()
         db.execute("DELETE FROM containers WHERE id = ?", (container_id,))
+        if row:
+            store.event("container", "destroy", container_id, _container(row).attributes)
 
 
 def discard_unknown(store: Store) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from lxcwrap.errors import Corrupt, LxcwrapError, NoSpace, NotPermitted, Unsupported
-from lxcwrap.kernel import lock
+from lxcwrap.kernel import journal, lock
 from lxcwrap.model.paths import Paths
 from lxcwrap.store.migrations import MIGRATIONS
 
@@ -25,6 +25,7 @@ class Store:
         Raises NotPermitted, Unsupported (a newer program's state) or Corrupt.
         """
         self.paths = paths
+        self._news: list[tuple[str, str, str, Mapping[str, str]]] = []
         try:
             self.db = _connect(paths)
         except PermissionError:
@@ -43,6 +44,7 @@ class Store:
             yield self.db
             self.db.execute("COMMIT")
         except BaseException as error:
+            self._news.clear()
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
@@ -61,6 +63,19 @@ class Store:
         except sqlite3.Error:  # a full disk, say: what was committed is safe in the log
             pass
         self.db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
+
+        self._publish()
+
+    def event(self, kind: str, action: str, actor: str, attributes: Mapping[str, str]) -> None:
+        """Say in the journal what happened; in a transaction, once that is committed."""
+        self._news.append((kind, action, actor, attributes))
+        if not self.db.in_transaction:
+            self._publish()
+
+    def _publish(self) -> None:
+        news, self._news = self._news, []
+        for item in news:
+            journal.record(self.paths.events, *item)
 
     def close(self) -> None:
         self.db.close()

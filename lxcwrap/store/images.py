@@ -61,17 +61,29 @@ def add(store: Store, image_id: str, manifest_digest: str, parsed: ImageConfig) 
         )  # fmt: skip
 
 
-def tag(store: Store, reference: str, image_id: str) -> str | None:
-    """Point the canonical reference at the image; returns the ID of the image that had it before."""
+def tag(store: Store, reference: str, image_id: str, *, event: str = "tag") -> str | None:
+    """Point the canonical reference at the image; returns the ID of the image that had it before.
+
+    ``event``: what the journal says of it; '' for nothing.
+    """
     with store.transaction() as db:
         row = db.execute("SELECT image_id FROM image_references WHERE reference = ?", (reference,)).fetchone()
         db.execute("INSERT OR REPLACE INTO image_references VALUES (?, ?)", (reference, image_id))
+        if event:
+            store.event("image", event, image_id, {"name": _familiar(reference)})
     return row["image_id"] if row and row["image_id"] != image_id else None
 
 
 def untag(store: Store, reference: str) -> None:
     with store.transaction() as db:
+        row = db.execute("SELECT image_id FROM image_references WHERE reference = ?", (reference,)).fetchone()
         db.execute("DELETE FROM image_references WHERE reference = ?", (reference,))
+        if row:
+            store.event("image", "untag", row["image_id"], {"name": _familiar(reference)})
+
+
+def _familiar(reference: str) -> str:
+    return reference.removeprefix("docker.io/").removeprefix("library/")
 
 
 def add_digest(store: Store, repository: str, digest: str, image_id: str) -> None:
@@ -147,6 +159,7 @@ def remove(store: Store, image_id: str) -> None:
             )
         db.execute("DELETE FROM image_references WHERE image_id = ?", (image_id,))
         db.execute("DELETE FROM images WHERE id = ?", (image_id,))
+        store.event("image", "delete", image_id, {"name": image_id})
     blobs.remove(store.paths, image_id)
     blobs.remove(store.paths, image.manifest)
 

@@ -67,6 +67,7 @@ def _add(store: Store, volume: Volume) -> Volume:
                 int(volume.anonymous), int(volume.filled), volume.created,
             ),
         )  # fmt: skip
+        store.event("volume", "create", volume.name, {"driver": volume.driver})
     return volume
 
 
@@ -103,6 +104,7 @@ def rename(store: Store, name: str, new_name: str) -> None:
             db.execute(
                 "UPDATE volumes SET name = ?, moved_from = ?, anonymous = 0 WHERE name = ?", (new_name, name, name)
             )
+            store.event("volume", "create", new_name, {"driver": "local"})
         _finish_rename(store, new_name, name)
         os.unlink(_lock(store, name))
 
@@ -190,6 +192,7 @@ def remove(store: Store, name: str) -> None:
         with store.transaction() as db:
             _check_unused(store, name)
             db.execute("DELETE FROM volumes WHERE name = ?", (name,))
+            store.event("volume", "destroy", name, {"driver": "local"})
         _discard(store, name)
         os.unlink(_lock(store, name))
 

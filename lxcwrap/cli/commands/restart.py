@@ -24,5 +24,6 @@ def command(app: App, containers: tuple[str, ...], signal: str, timeout: int | N
         container = resolve(app.store, name)
         stop.stop(app.store, container, timeout=timeout, signal_name=signal)
         start.start(app.store, container)
+        app.store.event("container", "restart", container.id, container.attributes)
 
     return each(containers, restart)
