@@ -19,7 +19,10 @@ from lxcwrap.store import containers
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
 
-_NOT_LIMITS = ("ulimits", "shm_size")
+_DEVICES = ("blkio_weight_device", "device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops")
+_FIXED = (
+    "ulimits", "shm_size", "memory_swappiness", "oom_kill_disable", "oom_score_adj", "cgroup_parent", *_DEVICES
+)  # fmt: skip
 _FLAGS = {
     "memory.limit_in_bytes": "--memory",
     "memory.max": "--memory",
@@ -35,6 +38,10 @@ _FLAGS = {
     "cpuset.cpus": "--cpuset-cpus",
     "cpuset.mems": "--cpuset-mems",
     "pids.max": "--pids-limit",
+    "blkio.bfq.weight": "--blkio-weight",
+    "io.weight": "--blkio-weight",
+    "cpu.rt_period_us": "--cpu-rt-period",
+    "cpu.rt_runtime_us": "--cpu-rt-runtime",
 }
 
 
@@ -62,7 +69,7 @@ def merged(known: Resources, asked: Resources) -> Resources:
         known = replace(known, cpu_quota=0, cpu_period=0)
     if asked.cpu_quota or asked.cpu_period:
         known = replace(known, nano_cpus=0)
-    given = {one.name: getattr(asked, one.name) for one in fields(Resources) if one.name not in _NOT_LIMITS}
+    given = {one.name: getattr(asked, one.name) for one in fields(Resources) if one.name not in _FIXED}
     result = replace(known, **{name: value for name, value in given.items() if value})
     if asked.memory and not asked.memory_swap and 0 < known.memory_swap < asked.memory:
         raise UsageError("--memory is more than the container's --memory-swap", hint="give both")
@@ -70,8 +77,9 @@ def merged(known: Resources, asked: Resources) -> Resources:
 
 
 def _items(resources: Resources) -> dict[str, str]:
-    """``lxc.cgroup…`` keys and values."""
-    return dict(lxc_config.limits(replace(resources, ulimits=()), host.facts()))
+    """``lxc.cgroup…`` keys and values, each key once: the limits of devices stay as they are."""
+    without = replace(resources, ulimits=(), **dict.fromkeys(_DEVICES, ()))
+    return dict(lxc_config.limits(without, host.facts()))
 
 
 def _write_limits(pid: int, name: str, before: dict[str, str], after: dict[str, str], undo: ExitStack) -> None:

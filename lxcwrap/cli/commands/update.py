@@ -13,7 +13,11 @@ from lxcwrap.errors import UsageError
 
 group = "container"
 
-_NO_CGROUP_FILE = "it is not among the limits that lxcwrap sets"
+_KEPT = {
+    "ulimit": (), "shm_size": "", "memory_swappiness": -1, "oom_kill_disable": False, "oom_score_adj": 0,
+    "cgroup_parent": "", "blkio_weight_device": (), "device_read_bps": (), "device_read_iops": (),
+    "device_write_bps": (), "device_write_iops": (),
+}  # fmt: skip
 EXAMPLES = """\b
 Examples:
   lxcwrap update --memory 512m --cpus 1.5 web
@@ -22,8 +26,11 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
+@click.option("--blkio-weight", type=int, default=0, metavar="N", help="Block I/O weight, 10 to 1000.")
 @click.option("--cpu-period", type=int, default=0, metavar="US", help="Length of a cpu period in microseconds.")
 @click.option("--cpu-quota", type=int, default=0, metavar="US", help="Cpu time in each period in microseconds.")
+@click.option("--cpu-rt-period", type=int, default=0, metavar="US", help="Real-time period (cgroup v1).")
+@click.option("--cpu-rt-runtime", type=int, default=0, metavar="US", help="Real-time cpu time in each (cgroup v1).")
 @click.option("-c", "--cpu-shares", type=int, default=0, metavar="N", help="Relative cpu weight (1024 is usual).")
 @click.option("--cpus", default="", metavar="N", help="Number of cpus, such as 1.5.")
 @click.option("--cpuset-cpus", default="", metavar="LIST", help="Cpus to run on: 0-2,4.")
@@ -33,7 +40,6 @@ Examples:
 @click.option("--memory-swap", default="", metavar="SIZE", help="Memory and swap together; -1: unlimited swap.")
 @click.option("--pids-limit", type=int, default=0, metavar="N", help="Number of processes; -1: unlimited.")
 @click.option("--restart", default="", metavar="POLICY", help="no, on-failure[:N], always or unless-stopped.")
-@refused("--blkio-weight", "--cpu-rt-period", "--cpu-rt-runtime", reason=_NO_CGROUP_FILE)
 @refused("--kernel-memory", reason="kernels do not have it any more")
 @click.argument("containers", nargs=-1, required=True, metavar="CONTAINER...")
 @pass_app
@@ -49,6 +55,6 @@ def command(app: App, containers: tuple[str, ...], restart: str, **options: Any)
 
     if not restart and not any(options.values()):
         raise UsageError("nothing to change was named", hint="see: lxcwrap update --help", exit_code=1)
-    asked = resources({**options, "ulimit": (), "shm_size": ""})
+    asked = resources({**options, **_KEPT})
     policy = run_flags.restart(restart) if restart else None
     return each(containers, lambda name: update(app.store, resolve(app.store, name), asked, policy))
