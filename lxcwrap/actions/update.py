@@ -9,6 +9,7 @@ import json
 import os
 from contextlib import ExitStack
 from dataclasses import fields, replace
+from typing import Any
 
 from lxcwrap.errors import Conflict, NotFound, RuntimeFailure, Unsupported, UsageError
 from lxcwrap.kernel import cgroup
@@ -78,7 +79,8 @@ def merged(known: Resources, asked: Resources) -> Resources:
 
 def _items(resources: Resources) -> dict[str, str]:
     """``lxc.cgroup…`` keys and values, each key once: the limits of devices stay as they are."""
-    without = replace(resources, ulimits=(), **dict.fromkeys(_DEVICES, ()))
+    nothing: dict[str, Any] = dict.fromkeys(_DEVICES, ())
+    without = replace(resources, ulimits=(), **nothing)
     return dict(lxc_config.limits(without, host.facts()))
 
 

@@ -173,6 +173,18 @@ def _is_zombie(pid: str) -> bool:
         return stream.read().rpartition(")")[2].split()[0] == "Z"
 
 
+def init_of(child: int) -> int:
+    """The pid of the container's init: liblxc's only child that is in another pid namespace is it."""
+    with open(f"/proc/{child}/task/{child}/children", encoding="ascii") as stream:
+        pids = stream.read().split()
+    return int(pids[-1]) if pids else 0
+
+
+def exit_code(status: int) -> int:
+    """128 plus the signal, or the exit code."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
 def _note(directory: str, error: BaseException) -> None:
     """Our own failure, where ``last_error`` looks for liblxc's."""
     with open(f"{directory}/lxc.log", "a", encoding="utf-8") as stream:

@@ -180,7 +180,7 @@ class Session:
         if self.began:
             return
         self.began = True
-        self.init_pid = _init_of(self.child)
+        self.init_pid = launch.init_of(self.child)
         self.restarts.started(time.monotonic())
         self.oom = self._watch_memory()
         self.group = self._own_group()
@@ -260,7 +260,7 @@ class Session:
 
             leftovers.kill(self.group)
         self.streams.drain()
-        self.state.update(exit_code=_exit_code(status), finished_at=time.time(), pid=0)
+        self.state.update(exit_code=launch.exit_code(status), finished_at=time.time(), pid=0)
         duration = str(int(self.state["finished_at"] - self.state.get("started_at", 0)))
         self.event("die", exitCode=str(self.state["exit_code"]), execDuration=duration)
         if not self._restarts():
@@ -268,7 +268,7 @@ class Session:
 
     def _restarts(self) -> bool:
         assert self.status is not None
-        return self.restarts.again(_exit_code(self.status), self.stopping, time.monotonic()) is not None
+        return self.restarts.again(launch.exit_code(self.status), self.stopping, time.monotonic()) is not None
 
     def _child_ended(self, events: int) -> None:
         self._heard(0)
@@ -283,7 +283,7 @@ class Session:
         if self.status is None:
             self._child_failed(ended)
             return
-        delay = self.restarts.again(_exit_code(self.status), self.stopping, time.monotonic())
+        delay = self.restarts.again(launch.exit_code(self.status), self.stopping, time.monotonic())
         if delay is None:
             self.over = True
             return
@@ -498,15 +498,3 @@ def _off_stdin() -> int:
     os.dup2(null, 0)
     os.close(null)
     return channel
-
-
-def _init_of(child: int) -> int:
-    """The pid of the container's init: liblxc's only child that is in another pid namespace is it."""
-    with open(f"/proc/{child}/task/{child}/children", encoding="ascii") as stream:
-        pids = stream.read().split()
-    return int(pids[-1]) if pids else 0
-
-
-def _exit_code(status: int) -> int:
-    """128 plus the signal, or the exit code."""
-    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
