@@ -36,12 +36,10 @@ def check(resources: Resources) -> None:
         if not 10 <= weight <= 1000:
             raise UsageError(f"{flag} {weight}: a weight is between 10 and 1000")
     for flag, value, least, most in (
-        ("--cpu-period", resources.cpu_period, 1000, 1_000_000),
-        ("--cpu-quota", resources.cpu_quota, 1000, 1 << 43),
         ("--memory-swappiness", resources.memory_swappiness + 1, 1, 101),
         ("--oom-score-adj", resources.oom_score_adj, -1000, 1000),
     ):
-        if value and not least <= value <= most and not (flag == "--cpu-quota" and value == -1):
+        if value and not least <= value <= most:
             shift = 1 if flag == "--memory-swappiness" else 0
             raise UsageError(f"{flag} {value - shift}: it is between {least - shift} and {most - shift}")
     if 0 < resources.memory < resources.memory_reservation:

@@ -54,6 +54,7 @@ class Store:
             raise
         if os.stat(self.paths.database + "-wal").st_size > WAL_SIZE:
             self._empty_log()
+        self._publish()
 
     def _empty_log(self) -> None:
         """Move the log's pages into the database, unless others are reading; then the next writer tries again."""
@@ -63,8 +64,6 @@ class Store:
         except sqlite3.Error:  # a full disk, say: what was committed is safe in the log
             pass
         self.db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
-
-        self._publish()
 
     def event(self, kind: str, action: str, actor: str, attributes: Mapping[str, str]) -> None:
         """Say in the journal what happened; in a transaction, once that is committed."""

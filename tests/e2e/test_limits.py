@@ -210,7 +210,7 @@ def test_the_parent_of_the_group(cli: Any, busybox: str) -> None:
         (["--device-cgroup-rule", "x 1:1 r"], "invalid --device-cgroup-rule"),
         (["--memory-swappiness", "101"], "--memory-swappiness 101: it is between 0 and 100"),
         (["--oom-score-adj", "2000"], "between -1000 and 1000"),
-        (["--cpu-period", "10"], "--cpu-period 10: it is between 1000"),
+        (["--cpu-period", "10"], "--cpu-period 10: out of range (1000 to 1000000 microseconds)"),
         (["-m", "8m", "--memory-reservation", "9m"], "--memory-reservation is larger"),
         (["--cgroup-parent", "../x"], "--cgroup-parent '../x'"),
         (["--pid", "private"], "--pid 'private': choose host or container:NAME"),
