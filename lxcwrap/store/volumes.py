@@ -47,7 +47,7 @@ def create(
     if driver != "local":
         raise Unsupported(f"volume driver {driver!r} is not known", hint="the only driver is local")
     anonymous = not name
-    name = check_name(name, "volume") if name else os.urandom(32).hex()
+    name = check_name(name, "volume", exit_code=1) if name else os.urandom(32).hex()
     with lock.held(_lock(store, name)):
         known = find(store, name)
         if known:
