@@ -31,7 +31,8 @@ def test_the_defaults_as_the_kernel_says(cli: Any, busybox: str) -> None:
 def test_what_was_opened_is_named(cli: Any, busybox: str, tmp_path: Path) -> None:
     cli("run", "-d", "--name", "open", "--userns", "host", "--cap-add", "SYS_ADMIN", "--pid", "host",
         "--network", "host", "--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined",
-        "--device", "/dev/loop-control", "-v", f"{tmp_path}:/w", "-v", "/etc:/r:ro", busybox, "sleep", "60")  # fmt: skip
+        "--device", "/dev/loop-control", "-v", f"{tmp_path}:/w", "-v", "/etc:/r:ro",
+        busybox, "sleep", "60")  # fmt: skip
     _, topics = report(cli, "open")
     assert topics["User namespace"] == (False, "none: root in the container is root on the host")
     assert not topics["Capabilities"][0] and "SYS_ADMIN can be turned against" in topics["Capabilities"][1]
