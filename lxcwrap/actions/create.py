@@ -204,7 +204,8 @@ def _add(store: Store, driver: Driver, config: ContainerConfig, name: str, image
     try:
         with store.transaction():
             id_base = _id_base(store, driver, config)
-            os.mkdir(place, 0o711)
+            os.mkdir(place, 0o710)  # its own root passes through it, nobody else on the host does
+            os.chown(place, 0, id_base or 0)
             driver.prepare(place, lowers(store, chain_id) if chain_id else (), id_base)
             container = Container(
                 id=container_id,

@@ -104,6 +104,7 @@ def _make_directories(paths: Paths) -> None:
     os.makedirs(paths.root, mode=0o711, exist_ok=True)
     for name in ("blobs/sha256", "layers", "containers", "volumes", "tmp", "locks"):
         os.makedirs(f"{paths.root}/{name}", mode=0o711, exist_ok=True)
+    os.chmod(f"{paths.root}/volumes", 0o700)  # root's setuid files in them are root's on the host: for containers only
     descriptor = os.open(paths.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     os.close(descriptor)
 
