@@ -250,7 +250,7 @@ class Session:
         if delay is None:
             self.over = True
             return
-        self.restarts.count += 1
+        self.restarts.restarting(delay)
         self.state["restart_count"] = self.restarts.count
         self.save("restarting")
         self.wake = time.monotonic() + delay

@@ -101,18 +101,6 @@ def test_sysctls_of_the_host_are_refused(key: str) -> None:
         config.sysctls(Security(sysctls=((key, "1"),)), own_network=True)
 
 
-def test_restart_delays_double_and_start_again() -> None:
-    counter = Counter({"kind": "always", "limit": 0})
-    delays = []
-    for number in range(12):
-        counter.started(now=0.0)
-        counter.count = number
-        delays.append(counter.again(0, stopped=False, now=1.0))
-    assert delays[:4] == [0.1, 0.2, 0.4, 0.8] and delays[-1] == 60.0
-    assert counter.again(0, stopped=False, now=11.0) == 0.1
-    assert counter.again(0, stopped=True, now=1.0) is None
-
-
 def test_restart_on_failure_counts() -> None:
     counter = Counter({"kind": "on-failure", "limit": 2})
     assert counter.again(0, stopped=False, now=0.0) is None
