@@ -1,9 +1,10 @@
-"""``wait --condition`` on real containers."""
+"""``wait --condition`` on real containers, and logs with old files."""
 
 from __future__ import annotations
 
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 
@@ -38,3 +39,22 @@ def test_what_cannot_be(cli: Any, busybox: str) -> None:
     assert "has no health check" in cli("wait", "--condition", "healthy", "plain", check=False).err
     assert "choose not-running" in cli("wait", "--condition", "rich", "plain", check=False).err
     cli("rm", "-f", "plain")
+
+
+def test_logs_reads_compressed_old_files(cli: Any, busybox: str) -> None:
+    words = ("--log-opt", "max-size=4k", "--log-opt", "max-file=9")
+    cli(
+        "run",
+        "--name",
+        "talker",
+        *words,
+        busybox,
+        "sh",
+        "-c",
+        "for n in $(seq 300); do echo line $n; sleep 0.001; done",
+    )
+    identity = cli("inspect", "-f", "{{.LogPath}}", "talker").out.strip()
+    assert Path(f"{identity}.2.gz").exists()
+    assert cli("logs", "talker").lines == [f"line {number}" for number in range(1, 301)]
+    assert cli("logs", "--tail", "2", "talker").lines == ["line 299", "line 300"]
+    cli("rm", "talker")

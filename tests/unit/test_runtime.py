@@ -101,6 +101,22 @@ def test_sysctls_of_the_host_are_refused(key: str) -> None:
         config.sysctls(Security(sysctls=((key, "1"),)), own_network=True)
 
 
+def test_old_logs_are_compressed_and_none_is_kept_twice(tmp_path: Path) -> None:
+    import gzip
+
+    log = LogFile(str(tmp_path), max_size=100, max_file=4)
+    for number in range(20):
+        log.write("stdout", b"%03d %s\n" % (number, b"x" * 60))
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names == [NAME, NAME + ".1", NAME + ".2.gz", NAME + ".3.gz"][: number + 1]
+    assert b"F 017 " in gzip.decompress((tmp_path / f"{NAME}.2.gz").read_bytes())
+    assert b"F 018 " in (tmp_path / f"{NAME}.1").read_bytes()
+    plain = LogFile(str(tmp_path), max_size=100, max_file=4, compress=False)
+    for _ in range(5):
+        plain.write("stdout", b"y" * 90)
+    assert not list(tmp_path.glob("*.gz"))
+
+
 def test_restart_on_failure_counts() -> None:
     counter = Counter({"kind": "on-failure", "limit": 2})
     assert counter.again(0, stopped=False, now=0.0) is None
