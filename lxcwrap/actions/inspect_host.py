@@ -25,7 +25,13 @@ def host_config(config: ContainerConfig, id_base: int | None) -> dict[str, Any]:
         "ContainerIDFile": config.cidfile,
         "LogConfig": {
             "Type": config.log.driver,
-            "Config": GoMap({"max-size": str(config.log.max_size), "max-file": str(config.log.max_file)}),
+            "Config": GoMap(
+                {
+                    "max-size": str(config.log.max_size),
+                    "max-file": str(config.log.max_file),
+                    **({} if config.log.compress else {"compress": "false"}),
+                }
+            ),
         },
         "NetworkMode": network.mode,
         "PortBindings": _bindings(config),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lxcwrap.errors import Unsupported, UsageError
 from lxcwrap.model import selection
 from lxcwrap.runtime import state
-from lxcwrap.runtime.logfile import NAME
+from lxcwrap.runtime.logfile import NAME, PACKED
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
 from lxcwrap.store.images import parse_time
@@ -113,11 +113,24 @@ def _open(path: str) -> int | None:
 
 def _all(path: str, newest: _Reader) -> Iterator[bytes]:
     number = 1
-    while os.path.exists(f"{path}.{number}"):
+    while os.path.exists(f"{path}.{number}") or os.path.exists(f"{path}.{number}{PACKED}"):
         number += 1
     for older in range(number - 1, 0, -1):
-        yield from _Reader(f"{path}.{older}")._read_on()
+        if os.path.exists(f"{path}.{older}{PACKED}"):
+            yield from _unpacked(f"{path}.{older}{PACKED}")
+        else:
+            yield from _Reader(f"{path}.{older}")._read_on()
     yield from newest.read()
+
+
+def _unpacked(path: str) -> Iterator[bytes]:
+    import gzip
+
+    try:
+        with gzip.open(path, "rb") as stream:
+            yield from (line.rstrip(b"\n") for line in stream)
+    except FileNotFoundError:  # rotated away meanwhile
+        return
 
 
 def _last(records: Iterator[bytes], count: int) -> deque[bytes]:

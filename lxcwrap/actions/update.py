@@ -16,6 +16,7 @@ from lxcwrap.kernel import cgroup
 from lxcwrap.model.container import ContainerConfig, Resources, RestartKind, RestartPolicy
 from lxcwrap.runtime import config as lxc_config
 from lxcwrap.runtime import connect, frames, host, plans, state
+from lxcwrap.runtime.spawn import Channel
 from lxcwrap.store import containers
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
@@ -152,7 +153,20 @@ def _tell(store: Store, container: Container, wanted: ContainerConfig, items: di
     channel = connect.connect(store.paths, container.id)
     if not channel:
         raise NotFound(f"container {container.name} has no supervisor any more")
-    message = {"restart": plans.restart_plan(wanted.restart), "items": items}
+    if not _acknowledged(channel, {"restart": plans.restart_plan(wanted.restart), "items": items}):
+        raise Conflict(f"container {container.name} ended while it was updated", hint="try again")
+
+
+def rename(store: Store, container: Container, name: str) -> None:
+    """Raises Conflict when the name is taken."""
+    containers.rename(store, container.id, name)
+    channel = connect.connect(store.paths, container.id)
+    if channel:  # so that its events carry the name
+        _acknowledged(channel, {"name": name})
+
+
+def _acknowledged(channel: Channel, message: dict[str, object]) -> bool:
+    """Whether the supervisor took it in; False when it has ended."""
     try:
         channel.send(frames.UPDATE, json.dumps(message).encode())
         while (received := frames.read_one(channel.descriptor)) and received[0] != frames.UPDATED:
@@ -161,5 +175,4 @@ def _tell(store: Store, container: Container, wanted: ContainerConfig, items: di
         received = None
     finally:
         channel.close()
-    if received is None:
-        raise Conflict(f"container {container.name} ended while it was updated", hint="try again")
+    return received is not None

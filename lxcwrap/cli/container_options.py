@@ -90,7 +90,7 @@ container_options = all_of(
     _many("-l", "--label", metavar="NAME[=VALUE]", help="Label."),
     _many("--label-file", metavar="FILE", help="Labels from a file."),
     _text("--log-driver", metavar="NAME", help="local or none."),
-    _many("--log-opt", metavar="NAME=VALUE", help="max-size=20m, max-file=5."),
+    _many("--log-opt", metavar="NAME=VALUE", help="max-size=20m, max-file=5, compress=true."),
     _text("--mac-address", metavar="MAC", help="MAC address."),
     _text("-m", "--memory", metavar="SIZE", help="Memory limit: 512m, 2g."),
     _text("--memory-reservation", metavar="SIZE", help="Memory soft limit."),
@@ -376,6 +376,8 @@ def _network(options: dict[str, Any]) -> NetworkConfig:
 
 def _log(options: dict[str, Any]) -> LogConfig:
     log = LogConfig()
+    if options["log_driver"] == "journald":
+        raise UsageError("--log-driver journald is not supported yet", hint="choose local or none")
     if options["log_driver"] not in ("", "local", "json-file", "none"):
         raise UsageError(f"log driver {options['log_driver']!r:.40} is not known", hint="choose local or none")
     if options["log_driver"] == "none":
@@ -385,6 +387,10 @@ def _log(options: dict[str, Any]) -> LogConfig:
             log = replace(log, max_size=run_flags.size(value, "--log-opt max-size"))
         elif name == "max-file" and value.isdigit() and int(value):
             log = replace(log, max_file=int(value))
+        elif name == "compress" and value in ("true", "false"):
+            log = replace(log, compress=value == "true")
         else:
-            raise UsageError(f"log option {name}={value!r:.40} is not understood", hint="max-size=20m, max-file=5")
+            raise UsageError(
+                f"log option {name}={value!r:.40} is not understood", hint="max-size=20m, max-file=5, compress=true"
+            )
     return log

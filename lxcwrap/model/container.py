@@ -149,6 +149,7 @@ class LogConfig(Record):
     driver: str = "local"
     max_size: int = 20 * 1024 * 1024
     max_file: int = 5
+    compress: bool = True  # old files, but for the youngest
 
 
 @dataclass(frozen=True)

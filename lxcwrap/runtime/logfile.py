@@ -11,6 +11,7 @@ import time
 
 LINE_LIMIT = 16 * 1024  # bytes of one line; longer ones are written in parts
 NAME = "output.log"
+PACKED = ".gz"
 
 
 def timestamp(now: int) -> str:
@@ -22,10 +23,11 @@ def timestamp(now: int) -> str:
 class LogFile:
     """The writing end.  Partial lines are written as soon as they come, so that followers see prompts."""
 
-    def __init__(self, directory: str, max_size: int, max_file: int) -> None:
+    def __init__(self, directory: str, max_size: int, max_file: int, *, compress: bool = True) -> None:
         self._path = f"{directory}/{NAME}"
         self._max_size = max_size
         self._max_file = max(max_file, 1)
+        self._compress = compress
         self._open()
 
     def _open(self) -> None:
@@ -47,16 +49,47 @@ class LogFile:
         os.close(self._descriptor)
         try:
             for number in range(self._max_file - 1, 0, -1):
-                older = self._path if number == 1 else f"{self._path}.{number - 1}"
-                if os.path.exists(older):
-                    os.rename(older, f"{self._path}.{number}")
+                self._move(self._path if number == 1 else f"{self._path}.{number - 1}", f"{self._path}.{number}")
             if self._max_file == 1:
                 os.unlink(self._path)
         finally:
             self._open()
+        if self._compress:
+            _compress(f"{self._path}.2")  # the first old file stays plain: followers may still read it
+
+    def _move(self, path: str, target: str) -> None:
+        for ending in ("", PACKED):
+            _unlink(target + ending)
+            if os.path.exists(path + ending):
+                os.rename(path + ending, target + ending)
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _compress(path: str) -> None:
+    """Put ``path``.gz in its place; when that fails the plain file stays."""
+    if not os.path.exists(path):
+        return
+    import zlib  # by those only that write so much
+
+    packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)  # 16: gzip's header
+    try:
+        with open(path, "rb", buffering=0) as plain, open(f"{path}{PACKED}.new", "wb") as packed:
+            while piece := plain.read(1 << 18):
+                packed.write(packer.compress(piece))
+            packed.write(packer.flush())
+        os.rename(f"{path}{PACKED}.new", path + PACKED)
+        os.unlink(path)
+    except OSError:
+        _unlink(f"{path}{PACKED}.new")
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def _lines(head: bytes, content: bytes) -> list[bytes]:

@@ -186,8 +186,11 @@ def own_files(directory: str, id_base: int | None, contents: dict[str, str]) -> 
     return planned
 
 
-def log_plan(log: LogConfig) -> dict[str, int] | None:
-    return None if log.driver == "none" else {"max_size": log.max_size, "max_file": log.max_file}
+def log_plan(log: LogConfig) -> dict[str, Any] | None:
+    """The arguments of ``logfile.LogFile``."""
+    if log.driver == "none":
+        return None
+    return {"max_size": log.max_size, "max_file": log.max_file, "compress": log.compress}
 
 
 def restart_plan(policy_: RestartPolicy) -> dict[str, Any]:

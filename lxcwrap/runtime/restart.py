@@ -32,7 +32,12 @@ class Counter:
             return None
         if now - self._began >= LONG_ENOUGH:
             return FIRST_DELAY
-        return min(FIRST_DELAY * float(2 ** min(self.count, 20)), LAST_DELAY)
+        return self._delay
+
+    def restarting(self, delay: float) -> None:
+        """It is started again after ``delay``: the next time takes twice as long."""
+        self.count += 1
+        self._delay = min(delay * 2, LAST_DELAY)
 
     def _wanted(self, exit_code: int) -> bool:
         if self.kind in ("always", "unless-stopped"):

@@ -287,7 +287,7 @@ class Session:
         if delay is None:
             self.over = True
             return
-        self.restarts.count += 1
+        self.restarts.restarting(delay)
         self.state["restart_count"] = self.restarts.count
         self.save("restarting")
         self.wake = time.monotonic() + delay
@@ -369,7 +369,11 @@ class Session:
             self._bear(client, payload.decode(errors="replace"))
 
     def _update(self, client: Client, wish: dict[str, Any]) -> None:
-        """Other limits (which the client has set in the kernel) and another restart policy from now on."""
+        """Another name, or other limits (which the client has set in the kernel) and another restart policy."""
+        if "name" in wish:
+            self.plan["events"]["attributes"]["name"] = wish["name"]
+            self.clients.tell(client, frames.UPDATED, {})
+            return
         self.restarts.kind, self.restarts.limit = wish["restart"]["kind"], wish["restart"]["limit"]
         for one in (self.plan, self.started):
             kept = [item for item in one["items"] if item[0] not in wish["items"]]

@@ -43,6 +43,11 @@ def read(paths: Paths, container_id: str) -> State:
     return state
 
 
+def was_live(paths: Paths, container_id: str) -> bool:
+    """Whether its last supervisor went without a word, as at a power cut."""
+    return State(status=str(_load(f"{paths.container(container_id)}/state.json").get("status", ""))).live
+
+
 def health_results(directory: str) -> dict[str, Any]:
     """``FailingStreak`` and ``Log`` of the container's health check."""
     return {"FailingStreak": 0, "Log": [], **_load(f"{directory}/health.json")}

@@ -27,7 +27,7 @@ class Streams:
         self._session = session
         self._tty: bool = plan["tty"]
         log = plan["log"]
-        self._log = LogFile(plan["directory"], log["max_size"], log["max_file"]) if log else None
+        self._log = LogFile(plan["directory"], **log) if log else None
         self._sources: dict[int, tuple[str, bytes]] = {}
         self._input = -1
         self._pending = bytearray()

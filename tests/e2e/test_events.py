@@ -25,6 +25,7 @@ def test_life_of_a_container(cli: Any, busybox: str) -> None:
     found = [line.removeprefix("container ") for line in past(cli, "--filter", "type=container")]
     kept = [line for line in found if not line.startswith("exec_")]
     assert kept == ["create", "start", "pause", "unpause", "rename", "kill", "kill", "die", "stop", "destroy"]
+    assert past(cli, "-f", "container=two", "-f", "event=die") == ["container die"], "by its name of then"
     execs = [line for line in found if line.startswith("exec_")]
     assert execs == ["exec_create: sh -c exit 4", "exec_start: sh -c exit 4", "exec_die"]
 

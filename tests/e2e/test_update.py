@@ -78,7 +78,7 @@ def test_refusals_change_nothing(cli: Any, box: str) -> None:
         (("--memory", "1k"), "--memory"),
         (("--cpuset-cpus", "4000"), "--cpuset-cpus"),
         (("--pids-limit", "5", "--memory-swap", "1g", "--memory", "2g"), "--memory-swap"),
-        (("--blkio-weight", "10"), "--blkio-weight is not supported"),
+        (("--blkio-weight", "5"), "--blkio-weight 5: a weight is between 10 and 1000"),
         (("--restart", "sometimes"), "invalid restart policy"),
     ):
         refused = cli("update", *words, box, check=False)

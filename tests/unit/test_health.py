@@ -10,6 +10,7 @@ from lxcwrap.model.container import ContainerConfig
 from lxcwrap.model.health import HealthCheck
 from lxcwrap.model.image import RunConfig
 from lxcwrap.runtime.health import Verdict
+from lxcwrap.runtime.restart import Counter
 
 
 def test_verdict_counts_failures_in_a_row() -> None:
@@ -32,3 +33,16 @@ def test_merge_takes_what_is_not_given_from_the_image() -> None:
     assert merge(image, ContainerConfig("i", health=none)).health == none
     with pytest.raises(UsageError, match="without a health check"):
         merge(RunConfig(command=("x",)), given)
+
+
+def test_restart_delays_double_and_begin_anew_after_a_long_run() -> None:
+    counter = Counter({"kind": "always", "limit": 0})
+    delays = []
+    for ran in (1, 1, 1, 20, 1, *[1] * 12):
+        counter.started(0)
+        delay = counter.again(1, False, ran)
+        assert delay is not None and counter.again(1, False, ran) == delay
+        counter.restarting(delay)
+        delays.append(delay)
+    assert delays[:6] == pytest.approx([0.1, 0.2, 0.4, 0.1, 0.2, 0.4]) and delays[-1] == 60
+    assert counter.again(0, True, 1) is None

@@ -101,16 +101,20 @@ def test_sysctls_of_the_host_are_refused(key: str) -> None:
         config.sysctls(Security(sysctls=((key, "1"),)), own_network=True)
 
 
-def test_restart_delays_double_and_start_again() -> None:
-    counter = Counter({"kind": "always", "limit": 0})
-    delays = []
-    for number in range(12):
-        counter.started(now=0.0)
-        counter.count = number
-        delays.append(counter.again(0, stopped=False, now=1.0))
-    assert delays[:4] == [0.1, 0.2, 0.4, 0.8] and delays[-1] == 60.0
-    assert counter.again(0, stopped=False, now=11.0) == 0.1
-    assert counter.again(0, stopped=True, now=1.0) is None
+def test_old_logs_are_compressed_and_none_is_kept_twice(tmp_path: Path) -> None:
+    import gzip
+
+    log = LogFile(str(tmp_path), max_size=100, max_file=4)
+    for number in range(20):
+        log.write("stdout", b"%03d %s\n" % (number, b"x" * 60))
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names == [NAME, NAME + ".1", NAME + ".2.gz", NAME + ".3.gz"][: number + 1]
+    assert b"F 017 " in gzip.decompress((tmp_path / f"{NAME}.2.gz").read_bytes())
+    assert b"F 018 " in (tmp_path / f"{NAME}.1").read_bytes()
+    plain = LogFile(str(tmp_path), max_size=100, max_file=4, compress=False)
+    for _ in range(5):
+        plain.write("stdout", b"y" * 90)
+    assert not list(tmp_path.glob("*.gz"))
 
 
 def test_restart_on_failure_counts() -> None:

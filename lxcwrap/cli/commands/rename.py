@@ -15,6 +15,7 @@ group = "container"
 @pass_app
 def command(app: App, container: str, name: str) -> None:
     """Give a container another name."""
+    from lxcwrap.actions import update
     from lxcwrap.errors import Conflict
     from lxcwrap.model.names import check_name
     from lxcwrap.store import containers
@@ -22,4 +23,4 @@ def command(app: App, container: str, name: str) -> None:
     found = containers.resolve(app.store, container)
     if name == found.name:
         raise Conflict(f"container {name} has this name already")
-    containers.rename(app.store, found.id, check_name(name, "container", exit_code=1))
+    update.rename(app.store, found, check_name(name, "container", exit_code=1))
