@@ -48,6 +48,17 @@ def syncfs(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def leave_stdin() -> int:
+    """Move what is open at descriptor 0, which then stays taken: nothing opened later may come to be there."""
+    import fcntl
+
+    moved = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    os.close(null)
+    return moved
+
+
 class _Header(ctypes.Structure):
     _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
 

@@ -490,15 +490,4 @@ def supervise() -> None:
     if received is None or received[0] != frames.PLAN:
         return
     plan: dict[str, Any] = json.loads(received[1])
-    Session(plan, _off_stdin()).run()
-
-
-def _off_stdin() -> int:
-    """Move the channel from descriptor 0, which then stays taken: no pipe of the container's may come to be there."""
-    import fcntl
-
-    channel = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    os.dup2(null, 0)
-    os.close(null)
-    return channel
+    Session(plan, process.leave_stdin()).run()
