@@ -72,7 +72,9 @@ container_options = all_of(
     _text("--memory-reservation", metavar="SIZE", help="Memory soft limit."),
     _text("--memory-swap", metavar="SIZE", help="Memory and swap together; -1: unlimited swap."),
     _text("--name", metavar="NAME", help="Name [default: a made-up one]."),
-    click.option("--network", "--net", default="bridge", metavar="NET", help="bridge, none, host or container:NAME."),
+    _text("--ip", metavar="IP", help="IPv4 address on the network."),
+    _many("--network", "--net", metavar="NET", help="A network's name, bridge, none, host or container:NAME."),
+    _many("--network-alias", "--net-alias", metavar="NAME", help="A further name on the network."),
     click.option("--pids-limit", type=int, default=0, metavar="N", help="Number of processes; -1: unlimited."),
     _text("--platform", metavar="OS/ARCH", help="Platform to pull."),
     _flag("--privileged", help="All capabilities and devices, no seccomp, root is the host's root."),
@@ -108,14 +110,13 @@ container_options = all_of(
     refused("--health-cmd", "--health-interval", reason="health checks come with a later version"),
     refused("--health-retries", "--health-timeout", reason="health checks come with a later version"),
     refused("--health-start-period", reason="health checks come with a later version"),
-    refused("--ip", "--ip6", reason="addresses are leased"),
+    refused("--ip6", reason="networks are IPv4 only"),
     refused("--ipc", reason="every container has an IPC namespace of its own"),
     refused("--isolation", reason="it is for Windows"),
     refused("--kernel-memory", reason="kernels do not have it any more"),
     refused("--link", "--link-local-ip", reason="use the containers' addresses or --add-host"),
     refused("--memory-swappiness", reason=_NO_CGROUP_FILE),
     refused("--mount", reason="use -v or --tmpfs"),
-    refused("--network-alias", reason="the default bridge has no names"),
     refused("--no-healthcheck", reason="health checks come with a later version", value=False),
     refused("--oom-kill-disable", reason=_NO_CGROUP_FILE, value=False),
     refused("--oom-score-adj", reason=_NO_CGROUP_FILE),
@@ -301,15 +302,21 @@ def _security(options: dict[str, Any]) -> Security:
 
 
 def _network(options: dict[str, Any]) -> NetworkConfig:
+    first, more = run_flags.networks(
+        options["network"], options["ip"], options["mac_address"], options["network_alias"]
+    )
     return NetworkConfig(
-        mode="bridge" if options["network"] == "default" else options["network"],
+        mode=first.name,
         ports=tuple(port for text in options["publish"] for port in run_flags.ports(text)),
         publish_all=options["publish_all"],
         dns=tuple(run_flags.ip(text, "--dns") for text in options["dns"]),
         dns_search=tuple(run_flags.resolver_word(text, "--dns-search") for text in options["dns_search"]),
         dns_options=tuple(run_flags.resolver_word(text, "--dns-option") for text in options["dns_option"]),
         extra_hosts=tuple(map(run_flags.extra_host, options["add_host"])),
-        mac_address=options["mac_address"],
+        mac_address=first.mac,
+        ip=first.ip,
+        aliases=first.aliases,
+        more=more,
     )
 
 

@@ -109,6 +109,12 @@ def rename(store: Store, container_id: str, name: str) -> None:
         raise name_taken(store, name) from None
 
 
+def configure(store: Store, container_id: str, config: ContainerConfig) -> None:
+    """Store what is wanted of it from now on."""
+    with store.transaction() as db:
+        db.execute("UPDATE containers SET config = ? WHERE id = ?", (json.dumps(config.to_json()), container_id))
+
+
 def remove(store: Store, container_id: str) -> None:
     """Forget a container, its leases and ports; its directory is the caller's to discard afterwards."""
     with store.transaction() as db:
