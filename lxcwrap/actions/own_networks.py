@@ -154,6 +154,12 @@ def connect(store: Store, text: str, container: Container, wanted: Attachment) -
         raise
 
 
+def renamed(store: Store, container: Container) -> None:
+    """Its networks know the container that runs by its new name."""
+    if state.read(store.paths, container.id).live:
+        several.announce(store, container, _held(store))
+
+
 def _held(store: Store) -> names.Held:
     return lambda other: ports.is_held(store, other)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lxcwrap.errors import UsageError
+from sqlite3 import IntegrityError
+
+from lxcwrap.errors import NotFound, UsageError
 from lxcwrap.kernel import veth
 from lxcwrap.model.container import Attachment
 from lxcwrap.model.network import NetworkDefinition, NetworkPlan
@@ -21,7 +23,7 @@ def plan(store: Store, container: Container) -> NetworkPlan:
     hosts, first, taken = plans.LOCAL, None, ("", "")
     for number, attachment in enumerate(config.attachments):
         definition = ensure(store, attachment.name)
-        address, mac = addresses.lease(store, definition, container.id, attachment.mac, attachment.ip)
+        address, mac = _lease(store, definition, container.id, attachment)
         name = pair_name(container.id, definition)
         veth.drop(name)
         items += _numbered(plans.veth_items(definition, name, address, mac), number)
@@ -45,6 +47,13 @@ def plan(store: Store, container: Container) -> NetworkPlan:
 def ensure(store: Store, name: str) -> NetworkDefinition:
     """Bridge and rules of any network that has a bridge."""
     return default.ensure(store) if name == default.NAME else user.ensure(store, name)
+
+
+def _lease(store: Store, definition: NetworkDefinition, container_id: str, wanted: Attachment) -> tuple[str, str]:
+    try:
+        return addresses.lease(store, definition, container_id, wanted.mac, wanted.ip)
+    except IntegrityError:  # its row went away meanwhile
+        raise NotFound(f"network {definition.name} was removed meanwhile", exit_code=125) from None
 
 
 def _numbered(items: tuple[tuple[str, str], ...], number: int) -> tuple[tuple[str, str], ...]:

@@ -108,8 +108,10 @@ def test_names_and_reach_end_at_the_network(cli: Cli, busybox: str, pair: tuple[
     refused = cli("network", "rm", "one", check=False)
     assert refused.code == 1 and "network one has active endpoints: db, web" in refused.err
     before = resolvers(cli)
-    cli("rm", "-f", "db")
-    assert looked_up(cli, "web", "db") == "" and resolvers(cli) == before
+    cli("rename", "db", "base")
+    assert looked_up(cli, "web", "base") == address and looked_up(cli, "web", "db") == ""
+    cli("rm", "-f", "base")
+    assert looked_up(cli, "web", "base") == "" and resolvers(cli) == before
 
 
 def test_connect_and_disconnect_while_it_runs(cli: Cli, busybox: str, pair: tuple[str, str]) -> None:

@@ -23,3 +23,7 @@ def command(app: App, container: str, name: str) -> None:
     if name == found.name:
         raise Conflict(f"container {name} has this name already")
     containers.rename(app.store, found.id, check_name(name, "container"))
+    if found.config.network.mode not in ("bridge", "none", "host") or found.config.network.more:
+        from lxcwrap.actions import own_networks
+
+        own_networks.renamed(app.store, containers.resolve(app.store, found.id))
