@@ -113,7 +113,7 @@ def _running(store: Store, definition: NetworkDefinition) -> list[str]:
         "SELECT c.id, c.name FROM leases l JOIN containers c ON c.id = l.container_id WHERE l.network_id = ?",
         (definition.id,),
     ).fetchall()
-    return [row["name"] for row in rows if ports.is_held(store, row["id"])]
+    return sorted(row["name"] for row in rows if ports.is_held(store, row["id"]))
 
 
 def prune(store: Store, filters: Mapping[str, tuple[str, ...]]) -> list[str]:
