@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import Mapping
 from typing import Any
 
-from lxcwrap.errors import NotFound
+from lxcwrap.errors import Conflict, NotFound
 from lxcwrap.model.godata import GoMap
 from lxcwrap.model.network import NetworkDefinition
-from lxcwrap.network import default
+from lxcwrap.network import default, user
 from lxcwrap.store.database import Store
 
 _BUILT_IN = ("host", "none")  # modes that can be named like networks; nothing is stored of them
@@ -18,11 +19,37 @@ _BUILT_IN = ("host", "none")  # modes that can be named like networks; nothing i
 def listing(store: Store) -> list[dict[str, Any]]:
     """All networks by name, as ``network ls`` shows them."""
     rows = [_row(name, _id_of(store, name)) for name in (default.NAME, *_BUILT_IN)]
+    rows += [_row(own.name, own.id, own) for own in user.listing(store)]
     return sorted(rows, key=lambda row: str(row["Name"]))
 
 
-def _row(name: str, network_id: str) -> dict[str, Any]:
-    driver = {"none": "null"}.get(name, name)
+FILTERS = ("driver", "id", "label", "name", "type")
+
+
+def select(store: Store, filters: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    """The networks that fit."""
+    from lxcwrap.model.selection import labels_match
+
+    built_in = (default.NAME, *_BUILT_IN)
+    return [
+        row
+        for row in listing(store)
+        if ("driver" not in filters or row["Driver"] in filters["driver"])
+        and ("name" not in filters or any(part in row["Name"] for part in filters["name"]))
+        and ("id" not in filters or any(row["FullID"].startswith(part) for part in filters["id"]))
+        and ("type" not in filters or ("builtin" if row["Name"] in built_in else "custom") in filters["type"])
+        and labels_match(filters.get("label", ()), _labels(store, row["Name"]))
+    ]
+
+
+def _labels(store: Store, name: str) -> dict[str, str]:
+    definition = user.find(store, name)
+    return dict(definition.labels) if definition else {}
+
+
+def _row(name: str, network_id: str, own: NetworkDefinition | None = None) -> dict[str, Any]:
+    driver = "bridge" if own else {"none": "null"}.get(name, name)
+    labels = dict(own.labels) if own else {}
     return {
         "ID": network_id[:12],
         "Name": name,
@@ -30,8 +57,9 @@ def _row(name: str, network_id: str) -> dict[str, Any]:
         "Scope": "local",
         "IPv4": "true",
         "IPv6": "false",
-        "Internal": "false",
-        "Labels": "",
+        "Internal": "true" if own and own.internal else "false",
+        "Labels": ",".join(f"{key}={value}" for key, value in labels.items()),
+        "Label": lambda key: labels.get(key, ""),
         "FullID": network_id,
     }
 
@@ -40,26 +68,29 @@ def _id_of(store: Store, name: str) -> str:
     """The stored ID; of what is not stored (yet) one that follows from the state root and the name."""
     import hashlib
 
-    definition = default.find(store) if name == default.NAME else None
+    definition = user.find(store, name)
     return definition.id if definition else hashlib.sha256(f"{store.paths.root}:{name}".encode()).hexdigest()
 
 
 def resolve(store: Store, text: str) -> str:
     """A network's name, by name or prefix of its ID.  Raises NotFound."""
-    names = (default.NAME, *_BUILT_IN)
+    names = (default.NAME, *_BUILT_IN, *(own.name for own in user.listing(store)))
     if text in names:
         return text
-    for name in names:
-        if text and _id_of(store, name).startswith(text):
-            return name
+    found = [name for name in names if text and _id_of(store, name).startswith(text)]
+    if len(found) > 1:
+        raise Conflict(f"network {text} is ambiguous: {', '.join(found)}", hint="give more of the ID, or the name")
+    if found:
+        return found[0]
     raise NotFound(f"no such network: {text}", hint="see: lxcwrap network ls")
 
 
 def inspect(store: Store, text: str) -> dict[str, Any]:
     """The document that ``network inspect`` prints, in Docker's field names.  Raises NotFound."""
     name = resolve(store, text)
-    definition = default.find(store) if name == default.NAME else None
-    row = _row(name, _id_of(store, name))
+    definition = user.find(store, name)
+    own = definition if name != default.NAME else None
+    row = _row(name, _id_of(store, name), own)
     return {
         "Name": name,
         "Id": row["FullID"],
@@ -69,12 +100,12 @@ def inspect(store: Store, text: str) -> dict[str, Any]:
         "EnableIPv4": True,
         "EnableIPv6": False,
         "IPAM": {"Driver": "default", "Options": None, "Config": _ranges(definition)},
-        "Internal": False,
+        "Internal": bool(own and own.internal),
         "Attachable": False,
         "Ingress": False,
         "Containers": GoMap(_containers(store, definition) if definition else {}),
         "Options": GoMap(_options(definition) if definition else {}),
-        "Labels": GoMap(),
+        "Labels": GoMap(own.labels if own else ()),
     }
 
 
@@ -85,11 +116,20 @@ def _created(store: Store, name: str) -> str:
     return datetime.datetime.fromtimestamp(row["created"], datetime.timezone.utc).isoformat().replace("+00:00", "Z")
 
 
-def _ranges(definition: NetworkDefinition | None) -> list[dict[str, str]]:
-    return [{"Subnet": definition.subnet, "Gateway": definition.gateway}] if definition else []
+def _ranges(definition: NetworkDefinition | None) -> list[dict[str, Any]]:
+    if not definition:
+        return []
+    found: dict[str, Any] = {"Subnet": definition.subnet, "Gateway": definition.gateway}
+    if definition.ip_range:
+        found["IPRange"] = definition.ip_range
+    if definition.reserved:
+        found["AuxiliaryAddresses"] = GoMap(definition.reserved)
+    return [found]
 
 
 def _options(definition: NetworkDefinition) -> dict[str, str]:
+    if definition.name != default.NAME:
+        return dict(definition.options)
     return {
         "com.docker.network.bridge.default_bridge": "true",
         "com.docker.network.bridge.name": definition.bridge,

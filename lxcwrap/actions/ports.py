@@ -39,7 +39,11 @@ def is_held(store: Store, container_id: str) -> bool:
 
 
 def release_dead(store: Store) -> None:
-    """Give back the ports of containers whose supervisors were killed before they could."""
+    """Give back the ports and names of containers whose supervisors were killed before they could."""
+    if os.path.isdir(f"{store.paths.run}/networks"):
+        from lxcwrap.network import names
+
+        names.settle(store.paths, lambda container_id: is_held(store, container_id))
     rows = store.db.execute("SELECT DISTINCT container_id FROM published_ports").fetchall()
     dead = [row["container_id"] for row in rows if not is_held(store, row["container_id"])]
     if not dead:

@@ -108,7 +108,12 @@ def _joined(store: Store, config: ContainerConfig) -> dict[str, int]:
 def _needs_finish(container: Container) -> bool:
     """Whether something outside the supervisor has to be taken down at the end."""
     network = container.config.network
-    return container.config.auto_remove or bool(network.ports) or network.publish_all
+    return container.config.auto_remove or bool(network.ports) or network.publish_all or has_names(container)
+
+
+def has_names(container: Container) -> bool:
+    """Whether it is on a network where containers know each other by name."""
+    return any(item.name != "bridge" for item in container.config.network.attachments)
 
 
 def _network(store: Store, container: Container) -> plans.Network:
@@ -118,6 +123,10 @@ def _network(store: Store, container: Container) -> plans.Network:
     ports.release_dead(store)
     planned = plan.plan(store, container)
     _publish(store, container, planned.address)
+    if has_names(container):
+        from lxcwrap.network import several
+
+        several.announce(store, container, lambda other: ports.is_held(store, other))
     items = tuple(planned.config_items)
     if planned.join:
         pid = state.read(store.paths, planned.join).pid
@@ -145,8 +154,12 @@ def _publish(store: Store, container: Container, address: str) -> None:
 
 
 def unpublish(store: Store, container: Container) -> None:
-    """Give the host's ports back."""
+    """Give the host's ports back, and the names on networks."""
     network = container.config.network
+    if has_names(container):
+        from lxcwrap.network import several
+
+        several.withdraw(store, container, lambda other: ports.is_held(store, other))
     if network.ports or network.publish_all:
         from lxcwrap.network import publish
 

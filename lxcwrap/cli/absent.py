@@ -18,11 +18,6 @@ REASONS = {
     "node": _SWARM,
     "secret": _SWARM,
     "config": _SWARM,
-    "network create": "networks of your own come with a later version",
-    "network rm": "networks of your own come with a later version",
-    "network connect": "networks of your own come with a later version",
-    "network disconnect": "networks of your own come with a later version",
-    "network prune": "networks of your own come with a later version",
     "volume update": "volumes are local directories",
 }
 

@@ -100,7 +100,9 @@ container_options = all_of(
         "--memory-swappiness", type=int, default=-1, metavar="N", help="0 to 100: how readily to swap (cgroup v1)."
     ),
     _text("--name", metavar="NAME", help="Name [default: a made-up one]."),
-    click.option("--network", "--net", default="bridge", metavar="NET", help="bridge, none, host or container:NAME."),
+    _text("--ip", metavar="IP", help="IPv4 address on the network."),
+    _many("--network", "--net", metavar="NET", help="A network's name, bridge, none, host or container:NAME."),
+    _many("--network-alias", "--net-alias", metavar="NAME", help="A further name on the network."),
     _flag("--no-healthcheck", help="Without the image's health check."),
     _flag("--oom-kill-disable", help="Let processes wait for memory instead of killing one (cgroup v1)."),
     _number("--oom-score-adj", metavar="N", help="-1000 to 1000: whom the kernel kills first without memory."),
@@ -132,11 +134,10 @@ container_options = all_of(
     _text("-w", "--workdir", metavar="DIR", help="Working directory."),
     refused("--disable-content-trust", reason="images are checked by digest, not by signature", value=False),
     refused("--gpus", reason="pass the devices with --device"),
-    refused("--ip", "--ip6", reason="addresses are leased"),
+    refused("--ip6", reason="networks are IPv4 only"),
     refused("--isolation", reason="it is for Windows"),
     refused("--kernel-memory", reason="kernels do not have it any more"),
     refused("--link", "--link-local-ip", reason="use the containers' addresses or --add-host"),
-    refused("--network-alias", reason="the default bridge has no names"),
     refused("--runtime", reason="the only runtime is liblxc"),
     refused("--storage-opt", reason="containers share the state's file system, on which lxcwrap sets no quotas"),
     refused("--use-api-socket", reason="there is no daemon and no socket", value=False),
@@ -362,15 +363,21 @@ def _namespaces(options: dict[str, Any]) -> Namespaces:
 
 
 def _network(options: dict[str, Any]) -> NetworkConfig:
+    first, more = run_flags.networks(
+        options["network"], options["ip"], options["mac_address"], options["network_alias"]
+    )
     return NetworkConfig(
-        mode="bridge" if options["network"] == "default" else options["network"],
+        mode=first.name,
         ports=tuple(port for text in options["publish"] for port in run_flags.ports(text)),
         publish_all=options["publish_all"],
         dns=tuple(run_flags.ip(text, "--dns") for text in options["dns"]),
         dns_search=tuple(run_flags.resolver_word(text, "--dns-search") for text in options["dns_search"]),
         dns_options=tuple(run_flags.resolver_word(text, "--dns-option") for text in options["dns_option"]),
         extra_hosts=tuple(map(run_flags.extra_host, options["add_host"])),
-        mac_address=run_flags.mac(options["mac_address"]),
+        mac_address=first.mac,
+        ip=first.ip,
+        aliases=first.aliases,
+        more=more,
     )
 
 

@@ -97,6 +97,27 @@ def _address(pair: Pair, namespace: int) -> None:
         _loosen()
 
 
+def plug(pair: Pair, namespace: int) -> None:
+    """One more pair for a namespace that has some: its device is the next ``eth`` that is free, with no default route.
+
+    Raises OSError; then nothing is left of it.
+    """
+    with netlink.Socket() as route:
+        with entered(namespace):
+            taken = {name for _, name in socket.if_nameindex()}
+        inside = next(f"eth{number}" for number in range(len(taken) + 1) if f"eth{number}" not in taken)
+        bridge = socket.if_nametoindex(pair.bridge)
+        netlink.create_veth(route, pair.name, bridge, pair.mtu, peer=inside, peer_mac=pair.mac, namespace=namespace)
+        try:
+            with entered(namespace), netlink.Socket() as own:
+                index = socket.if_nametoindex(inside)
+                netlink.add_address(own, index, socket.inet_aton(pair.address), pair.prefix)
+                netlink.set_up(own, index)
+        except BaseException:
+            netlink.delete_link(route, socket.if_nametoindex(pair.name))
+            raise
+
+
 def drop(name: str) -> None:
     """Remove a pair by its end here, if it is there.
 

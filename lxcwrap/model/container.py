@@ -170,6 +170,16 @@ class Security(Record):
 
 
 @dataclass(frozen=True)
+class Attachment(Record):
+    """A network of the user's that a container is on, and how."""
+
+    name: str
+    ip: str = ""
+    mac: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class NetworkConfig(Record):
     """How a container is on the network.  ``mode``: bridge, none, host, container:<id>, or a network's name."""
 
@@ -181,8 +191,18 @@ class NetworkConfig(Record):
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()  # name:address; address may be host-gateway
     mac_address: str = ""
+    ip: str = ""  # on the network that ``mode`` names, as are the aliases
+    aliases: tuple[str, ...] = ()
+    more: tuple[Attachment, ...] = ()  # further networks
 
-    nested: ClassVar[dict[str, type[Any]]] = {"ports": Port}
+    nested: ClassVar[dict[str, type[Any]]] = {"ports": Port, "more": Attachment}
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """All networks that can be named, the first one first; none for a namespace of another kind."""
+        if self.mode in ("none", "host") or self.mode.startswith("container:"):
+            return ()
+        return (Attachment(self.mode, self.ip, self.mac_address, self.aliases), *self.more)
 
 
 @dataclass(frozen=True)

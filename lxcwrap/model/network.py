@@ -14,7 +14,7 @@ ANY = "0.0.0.0"
 
 @dataclass(frozen=True)
 class NetworkDefinition(Record):
-    """A bridge with NAT.  Stored as JSON in the networks table."""
+    """A bridge with NAT (``internal``: without a way out).  Stored as JSON in the networks table."""
 
     id: str  # 64 hex digits
     name: str
@@ -22,6 +22,11 @@ class NetworkDefinition(Record):
     subnet: str  # 10.99.0.0/16
     gateway: str  # the bridge's own address
     mtu: int  # bytes
+    ip_range: str = ""  # the part of the subnet that addresses are chosen from; '' is all of it
+    reserved: tuple[tuple[str, str], ...] = ()  # name and address: --aux-address, never given to a container
+    internal: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = ()  # as the user gave them with -o
 
     @property
     def prefix(self) -> int:

@@ -11,9 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from lxcwrap.errors import UsageError
-from lxcwrap.model.container import Device, DeviceLimit, Mount, MountKind, Port, RestartKind, RestartPolicy, Ulimit
+from lxcwrap.model.container import (
+    Attachment,
+    Device,
+    DeviceLimit,
+    Mount,
+    MountKind,
+    Port,
+    RestartKind,
+    RestartPolicy,
+    Ulimit,
+)
 from lxcwrap.model.health import HealthCheck
-from lxcwrap.model.names import check_name
+from lxcwrap.model.names import check_hostname, check_name
 from lxcwrap.model.units import parse_bytes, parse_duration
 
 _HEALTH_TIMES = ("interval", "timeout", "start_period", "start_interval")
@@ -303,11 +313,61 @@ def ip(text: str, what: str) -> str:
         raise UsageError(f"{what}: {text!r:.60} is not an IP address") from None
 
 
-def mac(text: str) -> str:
-    """A hardware address, or nothing."""
-    if text and not re.fullmatch(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}", text):
-        raise UsageError(f"--mac-address {text!r:.60} is not a MAC address", hint="write 02:42:ac:11:00:02")
-    return text
+def networks(
+    texts: tuple[str, ...], address: str, mac: str, aliases: tuple[str, ...]
+) -> tuple[Attachment, tuple[Attachment, ...]]:
+    """``--network`` in its two forms, NAME and ``name=NAME,ip=…,alias=…,mac-address=…``: the first, and the others.
+
+    ``address``, ``mac`` and ``aliases`` are the flags beside it, which belong to the first.
+    """
+    found = [_attachment(text) for text in texts or ("bridge",)]
+    first = found[0]
+    for item in found:
+        alone = item.name in ("none", "host") or item.name.startswith("container:")
+        if alone and len(found) > 1:
+            raise UsageError(f"--network {item.name} excludes other networks")
+        if [other.name for other in found].count(item.name) > 1:
+            raise UsageError(f"network {item.name} is given twice")
+    first = attachment(first.name, address or first.ip, mac or first.mac, (*first.aliases, *aliases))
+    return first, tuple(found[1:])
+
+
+def _attachment(text: str) -> Attachment:
+    if "=" not in text:
+        return attachment("bridge" if text == "default" else text)
+    values: dict[str, str] = {}
+    aliases: list[str] = []
+    for word in text.split(","):
+        key, _, value = word.partition("=")
+        if key == "alias":
+            aliases.append(value)
+        elif key in ("name", "ip", "mac-address") and value:
+            values[key] = value
+        else:
+            raise UsageError(
+                f"--network {text!r:.100}: {word!r:.60} is not understood", hint="name, ip, alias, mac-address"
+            )
+    if "name" not in values:
+        raise UsageError(f"--network {text!r:.100} names no network", hint="write name=NETWORK,ip=ADDRESS")
+    return attachment(values["name"], values.get("ip", ""), values.get("mac-address", ""), tuple(aliases))
+
+
+def attachment(name: str, address: str = "", mac: str = "", aliases: tuple[str, ...] = ()) -> Attachment:
+    """A network, and what a container wants on it."""
+    if not name.startswith("container:"):
+        check_name(name, "network")
+    if name in ("bridge", "none", "host") or name.startswith("container:"):
+        if address:
+            raise UsageError("--ip goes with a network of your own only", hint="see: lxcwrap network create --help")
+        if aliases:
+            raise UsageError(
+                "--network-alias goes with a network of your own only", hint="see: lxcwrap network create --help"
+            )
+    if address and ":" in ip(address, "--ip"):
+        raise UsageError(f"--ip {address}: write an IPv4 address")
+    if mac and (not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", mac) or int(mac[:2], 16) & 1):
+        raise UsageError(f"--mac-address {mac!r:.40} is not a MAC address", hint="write 02:42:ac:11:00:02")
+    return Attachment(name, address, mac, tuple(map(check_hostname, aliases)))
 
 
 def resolver_word(text: str, flag: str) -> str:

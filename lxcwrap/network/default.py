@@ -35,14 +35,14 @@ def ensure(store: Store) -> NetworkDefinition:
     Raises NotPermitted, Unsupported, or Conflict when no subnet is free.
     """
     definition = find(store)
-    if definition and _is_in_place(store, definition):
+    if definition and is_in_place(definition, store.paths.nft_table, rules.comment(definition)):
         return definition
-    with _explained(store), lock.held(LOCK):
+    with explained(store), lock.held(LOCK):
         return _make(store)
 
 
 @contextmanager
-def _explained(store: Store) -> Iterator[None]:
+def explained(store: Store) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
@@ -54,11 +54,12 @@ def _explained(store: Store) -> Iterator[None]:
 
 def restore(store: Store, definition: NetworkDefinition) -> None:
     """Write our rules again, as the database wants them.  Raises as ``ensure``."""
-    with _explained(store), lock.held(LOCK):
+    with explained(store), lock.held(LOCK):
         _write_rules(store, definition)
 
 
-def _is_in_place(store: Store, definition: NetworkDefinition) -> bool:
+def is_in_place(definition: NetworkDefinition, table: str, comment: str) -> bool:
+    """Whether the kernel has the bridge, up and with its address, and the table with that comment."""
     try:
         index = socket.if_nametoindex(definition.bridge)
         with open(f"/sys/class/net/{definition.bridge}/flags") as flags, open(_FORWARD) as forward:
@@ -66,8 +67,8 @@ def _is_in_place(store: Store, definition: NetworkDefinition) -> bool:
                 return False
     except OSError:
         return False
-    found = nftables.table_comment(store.paths.nft_table)
-    if found is None or rules.comment(definition).encode() not in found:
+    found = nftables.table_comment(table)
+    if found is None or comment.encode() not in found:
         return False
     with netlink.Socket() as route:
         return (socket.inet_aton(definition.gateway), definition.prefix) in netlink.addresses(route, index)
@@ -77,7 +78,7 @@ def _make(store: Store) -> NetworkDefinition:
     chosen = settings.read(store)
     with netlink.Socket() as route:
         definition = _define(store, route, chosen)
-        _make_bridge(route, definition)
+        make_bridge(route, definition)
     _write_rules(store, definition)
     return definition
 
@@ -85,14 +86,14 @@ def _make(store: Store) -> NetworkDefinition:
 def _define(store: Store, route: netlink.Socket, chosen: NetworkSettings) -> NetworkDefinition:
     """The row, with a subnet that is free here and now.  A subnet that others took since is given up."""
     known = find(store)
-    used = _used(route, store.paths.bridge)
+    used = used_subnets(route, store.paths.bridge)
     wanted = _wanted(store, chosen, known)
     exists = os.path.exists(f"/sys/class/net/{store.paths.bridge}")
     if known and ipaddress.IPv4Network(known.subnet) in wanted[:1]:
         subnet = wanted[0] if exists else subnets.choose(wanted, used)
     else:
         subnet = subnets.choose(wanted, used)
-    mtu = chosen.mtu or _default_mtu(route)
+    mtu = chosen.mtu or default_mtu(route)
     if known and known.subnet == str(subnet) and known.mtu == mtu:
         return known
     definition = NetworkDefinition(
@@ -135,7 +136,7 @@ def _record(store: Store, definition: NetworkDefinition, *, moved: bool) -> None
         )
 
 
-def _used(route: netlink.Socket, bridge: str) -> list[ipaddress.IPv4Network]:
+def used_subnets(route: netlink.Socket, bridge: str) -> list[ipaddress.IPv4Network]:
     """What the host's routes (but the default one and our bridge's) and its resolvers take."""
     found = []
     for destination, prefix, index in netlink.routes(route):
@@ -154,7 +155,7 @@ def _used(route: netlink.Socket, bridge: str) -> list[ipaddress.IPv4Network]:
     return found
 
 
-def _default_mtu(route: netlink.Socket) -> int:
+def default_mtu(route: netlink.Socket) -> int:
     """The MTU of the link that leads to the world, so that nothing has to be fragmented; 1500 without one."""
     for _, prefix, index in netlink.routes(route):
         if prefix == 0:
@@ -163,7 +164,8 @@ def _default_mtu(route: netlink.Socket) -> int:
     return 1500
 
 
-def _make_bridge(route: netlink.Socket, definition: NetworkDefinition) -> None:
+def make_bridge(route: netlink.Socket, definition: NetworkDefinition) -> None:
+    """Make the bridge, or bring the one that is there in order.  Raises OSError, Unsupported or Conflict."""
     name = definition.bridge
     try:
         index = socket.if_nametoindex(name)
@@ -208,7 +210,11 @@ def _write(path: str, text: str) -> None:
 
 def _write_rules(store: Store, definition: NetworkDefinition) -> None:
     """Replace our table whole, with all ports that the database knows as published."""
-    text = rules.ruleset(store.paths.nft_table, definition, published(store))
+    apply_rules(rules.ruleset(store.paths.nft_table, definition, published(store)))
+
+
+def apply_rules(text: str) -> None:
+    """Raises nftables.Rejected, and Unsupported without libnftables."""
     try:
         nftables.run(text)
     except OSError as error:
@@ -218,10 +224,13 @@ def _write_rules(store: Store, definition: NetworkDefinition) -> None:
 
 
 def published(store: Store) -> tuple[Published, ...]:
-    """All published ports whose container has an address."""
+    """All published ports whose container has an address: that on its first network."""
     rows = store.db.execute(
         """
-        SELECT p.*, l.address FROM published_ports p JOIN leases l ON l.container_id = p.container_id
+        SELECT p.*, l.address FROM published_ports p
+        JOIN containers c ON c.id = p.container_id
+        JOIN networks n ON n.name = COALESCE(json_extract(c.config, '$.network.mode'), 'bridge')
+        JOIN leases l ON l.container_id = p.container_id AND l.network_id = n.id
         ORDER BY p.protocol, p.host_port, p.host_ip
         """
     )

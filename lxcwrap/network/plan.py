@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lxcwrap.errors import Conflict, NotFound, UsageError
+from lxcwrap.errors import Conflict, UsageError
 from lxcwrap.kernel import veth
 from lxcwrap.model.container import NetworkConfig
 from lxcwrap.model.names import check_text
@@ -27,13 +27,17 @@ def plan(store: Store, container: Container) -> NetworkPlan:
     """Leases an address where the mode has one.  Raises NotFound for a network that does not exist, or Conflict."""
     config = container.config.network
     if config.mode == "none":
-        return NetworkPlan(_EMPTY, hosts=LOCAL + _extra(config, ""), resolv_conf=_resolv(store, config))
+        return NetworkPlan(_EMPTY, hosts=LOCAL + extra_lines(config, ""), resolv_conf=_resolv(store, config))
     if config.mode == "host":
-        return NetworkPlan(_HOST, hosts=_host_file() + _extra(config, "127.0.0.1"), resolv_conf=_resolv(store, config))
+        return NetworkPlan(
+            _HOST, hosts=_host_file() + extra_lines(config, "127.0.0.1"), resolv_conf=_resolv(store, config)
+        )
     if config.mode.startswith("container:"):
         return _joined(store, config.mode.partition(":")[2])
-    if config.mode not in ("bridge", "default"):
-        raise NotFound(f"network {config.mode} not found", hint="see: lxcwrap network ls")
+    if config.mode not in ("bridge", "default") or config.more:
+        from lxcwrap.network import several
+
+        return several.plan(store, container)
     definition = default.ensure(store)
     address, mac = addresses.lease(store, definition, container.id, config.mac_address)
     name = pair_name(container.id)
@@ -46,7 +50,7 @@ def plan(store: Store, container: Container) -> NetworkPlan:
         address=address,
         gateway=definition.gateway,
         mac=mac,
-        hosts=LOCAL + _own(container, address) + _extra(config, definition.gateway),
+        hosts=LOCAL + own_line(container, address) + extra_lines(config, definition.gateway),
         resolv_conf=_resolv(store, config),
     )
 
@@ -91,7 +95,8 @@ def _joined(store: Store, target: str) -> NetworkPlan:
         raise Conflict(f"container {target[:12]}, whose network is to be joined, is not running") from None
 
 
-def _own(container: Container, address: str) -> str:
+def own_line(container: Container, address: str) -> str:
+    """The container's own name, for its /etc/hosts."""
     name = container.config.hostname or container.id[:12]
     domain = container.config.domainname
     return f"{address}\t{name}.{domain} {name}\n" if domain else f"{address}\t{name}\n"
@@ -105,7 +110,8 @@ def _host_file() -> str:
         return LOCAL
 
 
-def _extra(config: NetworkConfig, gateway: str) -> str:
+def extra_lines(config: NetworkConfig, gateway: str) -> str:
+    """The --add-host lines.  Raises UsageError for host-gateway where there is none."""
     lines = []
     for item in config.extra_hosts:
         name, address = split_host(item)

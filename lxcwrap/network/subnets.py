@@ -14,6 +14,7 @@ Network = ipaddress.IPv4Network
 _DEFAULT = "10.99.0.0/16"
 _OTHERS = tuple(f"10.{number}.0.0/16" for number in range(100, 112))
 _TAGGED = Network("10.112.0.0/12")  # what other state roots take their pieces from, ...
+_OWN = Network("10.128.0.0/12")
 _PIECE = 21  # ... each of this prefix length: 2046 addresses
 
 
@@ -25,6 +26,11 @@ def candidates(paths: Paths) -> Iterator[Network]:
     pieces = list(_TAGGED.subnets(new_prefix=_PIECE))
     start = zlib.crc32(paths.tag.encode()) % len(pieces)
     yield from pieces[start:] + pieces[:start]
+
+
+def own_candidates() -> Iterator[Network]:
+    """Subnets for networks of the user's own, in order."""
+    return _OWN.subnets(new_prefix=24)
 
 
 def choose(wanted: Iterable[Network], used: Iterable[Network]) -> Network:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lxcwrap.kernel import journal, mount
+from lxcwrap.kernel import journal, mount, process
 from lxcwrap.runtime import birth, executable, frames, launch, lxc, program, restart, users
 from lxcwrap.runtime.client import Client, Clients
 from lxcwrap.runtime.rootfs import CannotMount, Rootfs

@@ -24,3 +24,7 @@ def command(app: App, container: str, name: str) -> None:
     if name == found.name:
         raise Conflict(f"container {name} has this name already")
     update.rename(app.store, found, check_name(name, "container", exit_code=1))
+    if found.config.network.mode not in ("bridge", "none", "host") or found.config.network.more:
+        from lxcwrap.actions import own_networks
+
+        own_networks.renamed(app.store, containers.resolve(app.store, found.id))

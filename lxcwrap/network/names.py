@@ -1,0 +1,168 @@
+"""Names on a network: one dnsmasq, from the network's first running container to its last.
+
+Each running container has a file in the network's ``hosts`` directory; dnsmasq reads them anew on SIGHUP.
+A dnsmasq whose containers were all killed with their supervisors is ended by the next command that looks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+
+from lxcwrap.errors import LxcwrapError, Unsupported
+from lxcwrap.kernel import files, lock
+from lxcwrap.model.network import NetworkDefinition
+from lxcwrap.model.paths import Paths
+
+_PROGRAMS = ("/usr/sbin/dnsmasq", "/usr/bin/dnsmasq", "/sbin/dnsmasq")
+_END = 2.0  # seconds
+
+Held = Callable[[str], bool]  # whether a container, by its id, runs or is being started
+
+
+def place(paths: Paths, network_id: str) -> str:
+    return f"{paths.run}/networks/{network_id}"
+
+
+def announce(
+    paths: Paths, definition: NetworkDefinition, container_id: str, address: str, names: tuple[str, ...], is_held: Held
+) -> None:
+    """Make the names lead to the address.  Raises Unsupported without dnsmasq, or LxcwrapError when it fails."""
+    where = place(paths, definition.id)
+    with lock.held(f"{where}/lock"):
+        os.makedirs(f"{where}/hosts", 0o755, exist_ok=True)
+        _forget_dead(where, container_id, is_held)
+        path = f"{where}/hosts/{container_id}"
+        files.write_atomically(path, f"{address} {' '.join(names)}\n".encode())
+        os.chmod(path, 0o644)
+        try:
+            if not _reread(where):
+                _start(where, definition)
+        except BaseException:
+            os.unlink(path)
+            raise
+
+
+def withdraw(paths: Paths, network_id: str, container_id: str, is_held: Held) -> None:
+    """Forget the container's names; with the last container dnsmasq ends.  Does nothing when there are none."""
+    where = place(paths, network_id)
+    if not os.path.isdir(f"{where}/hosts"):
+        return
+    with lock.held(f"{where}/lock"):
+        _unlink(f"{where}/hosts/{container_id}")
+        _forget_dead(where, container_id, is_held)
+        if os.listdir(f"{where}/hosts"):
+            _reread(where)
+        else:
+            _stop(where)
+
+
+def settle(paths: Paths, is_held: Held) -> None:
+    """End what containers left that were killed with their supervisors."""
+    try:
+        found = os.listdir(f"{paths.run}/networks")
+    except FileNotFoundError:
+        return
+    for network_id in found:
+        hosts = f"{place(paths, network_id)}/hosts"
+        dead = [name for name in os.listdir(hosts) if not is_held(name)] if os.path.isdir(hosts) else []
+        for container_id in dead[:1]:
+            withdraw(paths, network_id, container_id, is_held)
+
+
+def stop(paths: Paths, network_id: str) -> None:
+    """End the network's dnsmasq, if there is one."""
+    where = place(paths, network_id)
+    if os.path.isdir(where):
+        with lock.held(f"{where}/lock"):
+            shutil.rmtree(f"{where}/hosts", ignore_errors=True)
+            _stop(where)
+
+
+def _forget_dead(where: str, but: str, is_held: Held) -> None:
+    for name in os.listdir(f"{where}/hosts"):
+        if name != but and not is_held(name):
+            _unlink(f"{where}/hosts/{name}")
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _process(where: str) -> int:
+    """A descriptor of the network's dnsmasq; -1 when it does not run.  Its arguments say that it is the one."""
+    try:
+        with open(f"{where}/pid", encoding="ascii") as stream:
+            pid = int(stream.read())
+        descriptor = os.pidfd_open(pid)
+    except (OSError, ValueError):
+        return -1
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as stream:
+            if f"--addn-hosts={where}/hosts".encode() in stream.read().split(b"\0"):
+                return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return -1
+
+
+def _reread(where: str) -> bool:
+    """Whether it runs, and was told."""
+    return _signal(where, signal.SIGHUP)
+
+
+def _signal(where: str, number: int) -> bool:
+    descriptor = _process(where)
+    if descriptor < 0:
+        return False
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+        return number != signal.SIGTERM or _ended(descriptor)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _ended(descriptor: int) -> bool:
+    """Wait for its end: another may take its place and its port at once."""
+    import select
+
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    if not waiting.poll(_END * 1000):
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        waiting.poll(_END * 1000)
+    return True
+
+
+def _stop(where: str) -> None:
+    _signal(where, signal.SIGTERM)
+    _unlink(f"{where}/pid")
+
+
+def _start(where: str, definition: NetworkDefinition) -> None:
+    """It goes to the background once it listens; what it says before that is why it does not."""
+    import subprocess
+
+    program = next((path for path in _PROGRAMS if os.path.exists(path)), "")
+    if not program:
+        raise Unsupported("names on a network need dnsmasq", hint="install dnsmasq-base (Fedora: dnsmasq)")
+    argv = [
+        program, "--conf-file=/dev/null", f"--pid-file={where}/pid", f"--addn-hosts={where}/hosts", "--no-hosts",
+        "--bind-interfaces", f"--listen-address={definition.gateway}", "--except-interface=lo", "--domain-needed",
+        "--user=nobody", *(["--no-resolv"] if definition.internal else []),
+    ]  # fmt: skip
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/")
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise LxcwrapError(
+            f"dnsmasq for network {definition.name} did not start: {said[0] if said else done.returncode}",
+            hint=f"'ss -lunp sport = :53' shows what else listens on {definition.gateway}",
+        )
