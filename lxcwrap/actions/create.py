@@ -130,7 +130,7 @@ def create(store: Store, driver: Driver, config: ContainerConfig, name: str | No
     if name:
         check_name(name, "container")
     config = _known_network(store, _known_namespaces(store, config))
-    config = _own_volumes(store, config)
+    config = own_volumes(store, config)
     for attempt in range(_ATTEMPTS):
         try:
             return _add(store, driver, config, name or nicknames.suggest(attempt), image)
@@ -186,7 +186,7 @@ def _known_namespaces(store: Store, config: ContainerConfig) -> ContainerConfig:
     return replace(config, namespaces=found, hostname=hostname)
 
 
-def _own_volumes(store: Store, config: ContainerConfig) -> ContainerConfig:
+def own_volumes(store: Store, config: ContainerConfig) -> ContainerConfig:
     """Make the volumes that are missing; anonymous ones get their names here."""
     mounts = []
     for mount in config.mounts:

@@ -170,9 +170,7 @@ def asked(options: dict[str, Any], image: str, command: tuple[str, ...], *, deta
         auto_remove=options["rm"],
         detached=detached,
         cidfile=options["cidfile"],
-        mounts=tuple(run_flags.volume(_expanded(text)) for text in options["volume"])
-        + tuple(map(run_flags.tmpfs, options["tmpfs"]))
-        + _mounts(options["mount"]),
+        mounts=mounts(options),
         health=run_flags.health(options),
         health_on_failure=run_flags.on_failure(options["health_on_failure"]),
         resources=resources(options),
@@ -211,12 +209,15 @@ def _exclude(config: ContainerConfig) -> None:
             raise UsageError("a container that shares another's network has the other's host name, too")
 
 
-def _mounts(texts: tuple[str, ...]) -> tuple[Mount, ...]:
-    if not texts:
-        return ()
-    from lxcwrap.model.mount_flag import mount
+def mounts(options: dict[str, Any]) -> tuple[Mount, ...]:
+    """What ``-v``, ``--tmpfs`` and ``--mount`` ask for.  Raises UsageError."""
+    found = [run_flags.volume(_expanded(text)) for text in options["volume"]]
+    found += map(run_flags.tmpfs, options["tmpfs"])
+    if options["mount"]:
+        from lxcwrap.model.mount_flag import mount
 
-    return tuple(map(mount, texts))
+        found += map(mount, options["mount"])
+    return tuple(found)
 
 
 def _signal(text: str) -> str:
