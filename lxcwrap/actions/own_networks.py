@@ -146,8 +146,7 @@ def connect(store: Store, text: str, container: Container, wanted: Attachment) -
         _plug(store, container, definition, address, mac)
         container = _configure(store, container, changed)
         if name != default.NAME and state.read(store.paths, container.id).live:
-            known = several.names_of(container, attachment)
-            names.announce(store.paths, definition, container.id, address, known, _held(store))
+            several.announce_on(store, container, definition, attachment, _held(store))
     except BaseException:
         veth.drop(several.pair_name(container.id, definition))
         _release(store, definition, container)

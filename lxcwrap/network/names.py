@@ -27,9 +27,18 @@ def place(paths: Paths, network_id: str) -> str:
 
 
 def announce(
-    paths: Paths, definition: NetworkDefinition, container_id: str, address: str, names: tuple[str, ...], is_held: Held
+    paths: Paths,
+    definition: NetworkDefinition,
+    container_id: str,
+    address: str,
+    names: tuple[str, ...],
+    is_held: Held,
+    servers: tuple[str, ...] = (),
 ) -> None:
-    """Make the names lead to the address.  Raises Unsupported without dnsmasq, or LxcwrapError when it fails."""
+    """Make the names lead to the address.  ``servers`` are asked for all others; without any, the host's resolvers.
+
+    Raises Unsupported without dnsmasq, or LxcwrapError when it fails.
+    """
     where = place(paths, definition.id)
     with lock.held(f"{where}/lock"):
         os.makedirs(f"{where}/hosts", 0o755, exist_ok=True)
@@ -39,7 +48,7 @@ def announce(
         os.chmod(path, 0o644)
         try:
             if not _reread(where):
-                _start(where, definition)
+                _start(where, definition, servers)
         except BaseException:
             os.unlink(path)
             raise
@@ -147,7 +156,7 @@ def _stop(where: str) -> None:
     _unlink(f"{where}/pid")
 
 
-def _start(where: str, definition: NetworkDefinition) -> None:
+def _start(where: str, definition: NetworkDefinition, servers: tuple[str, ...]) -> None:
     """It goes to the background once it listens; what it says before that is why it does not."""
     import subprocess
 
@@ -157,7 +166,8 @@ def _start(where: str, definition: NetworkDefinition) -> None:
     argv = [
         program, "--conf-file=/dev/null", f"--pid-file={where}/pid", f"--addn-hosts={where}/hosts", "--no-hosts",
         "--bind-interfaces", f"--listen-address={definition.gateway}", "--except-interface=lo", "--domain-needed",
-        "--user=nobody", *(["--no-resolv"] if definition.internal else []),
+        "--user=nobody", *(["--no-resolv"] if definition.internal or servers else []),
+        *(f"--server={server}" for server in servers if not definition.internal),
     ]  # fmt: skip
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/")
     if done.returncode:

@@ -91,9 +91,17 @@ def announce(store: Store, container: Container, is_held: names.Held) -> None:
     """Make the container's names known on its networks.  Its addresses are leased."""
     for attachment in container.config.network.attachments:
         if attachment.name != default.NAME:
-            definition = user.get(store, attachment.name)
-            address, _ = addresses.lease(store, definition, container.id)
-            names.announce(store.paths, definition, container.id, address, names_of(container, attachment), is_held)
+            announce_on(store, container, user.get(store, attachment.name), attachment, is_held)
+
+
+def announce_on(
+    store: Store, container: Container, definition: NetworkDefinition, attachment: Attachment, is_held: names.Held
+) -> None:
+    """The same on one network."""
+    address, _ = addresses.lease(store, definition, container.id)
+    servers = settings.read(store).dns
+    known = names_of(container, attachment)
+    names.announce(store.paths, definition, container.id, address, known, is_held, servers)
 
 
 def names_of(container: Container, attachment: Attachment) -> tuple[str, ...]:

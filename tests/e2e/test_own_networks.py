@@ -203,3 +203,20 @@ def test_what_is_refused(
     result = cli(*words, check=False)
     assert result.code == code and message in result.err
     assert "Traceback" not in result.err
+
+
+def test_other_names_come_from_the_configured_servers(cli: Cli, busybox: str, tmp_path: Path) -> None:
+    (tmp_path / "network.yaml").write_text("dns: [127.0.0.2]\n")
+    server = ["/usr/sbin/dnsmasq", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--bind-interfaces",
+              "--listen-address=127.0.0.2", "--address=/outside.example/203.0.113.7", "--keep-in-foreground",
+              "--pid-file="]  # fmt: skip
+    cli("network", "create", "asking")
+    with subprocess.Popen(server) as asked:
+        try:
+            settings = {"LXCWRAP_CONFIG_DIR": str(tmp_path)}
+            cli("run", "-d", "--name", "asks", "--network", "asking", busybox, "sleep", "600", env=settings)
+            assert looked_up(cli, "asks", "outside.example") == "203.0.113.7"
+        finally:
+            asked.terminate()
+    cli("rm", "-f", "asks")
+    cli("network", "rm", "asking")
