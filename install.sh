@@ -350,6 +350,11 @@ wants_state_removed() {
     [[ $answer == [yY]* ]]
 }
 
+disable_units() {
+    [ -x "$command" ] && [ -e /etc/systemd/system/lxcwrap.service ] || return 0
+    "$command" system disable >/dev/null
+}
+
 stop_containers() {
     local running
     [ -x "$command" ] && [ -e "$state/state.db" ] || return 0
@@ -364,6 +369,7 @@ remove_state() {
     if [ -x "$command" ] && [ -e "$state/state.db" ]; then
         mapfile -t all < <("$command" ps -aq)
         [ ${#all[@]} -eq 0 ] || "$command" rm -f "${all[@]}" >/dev/null
+        "$command" network prune -f >/dev/null
     fi
     if [ "$state" != /var/lib/lxcwrap ] && [ ! -e "$state/state.db" ]; then die "$state is not a state of lxcwrap"; fi
     rm -rf "$state"
@@ -408,6 +414,7 @@ remove_packages() {
 uninstall() {
     local erase=
     if [ -d "$state" ] && wants_state_removed "${1:-}"; then erase=yes; fi
+    disable_units
     stop_containers
     if [ -n "$erase" ]; then remove_state; fi
     remove_network
