@@ -117,7 +117,7 @@ def test_names_that_are_missing_or_unchanged(cli: Any, running: str) -> None:
     assert same.code == 1 and "has this name already" in same.err
     assert cli("rm", check=False).code == 1, "too few words are not a wrong flag"
     assert "is not a command of lxcwrap" in cli("no-such-command", check=False).err
-    for words in (["compose", "up"], ["swarm", "init"], ["network", "create", "x"]):
+    for words in (["compose", "up"], ["swarm", "init"], ["volume", "update", "x"]):
         absent = cli(*words, check=False)
         assert absent.code == 1 and "is a command of Docker's that lxcwrap" in absent.err
     assert cli("rm", "--nonsense", check=False).code == 125
