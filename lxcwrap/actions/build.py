@@ -13,7 +13,7 @@ from lxcwrap.build.context import Context
 from lxcwrap.build.executor import Base, Execution, Settings, StageResult, finish, timestamp
 from lxcwrap.build.fingerprint import Fingerprints
 from lxcwrap.build.line import Line
-from lxcwrap.build.planner import StagePlan, plan_stage
+from lxcwrap.build.planner import StagePlan, check_circles, plan_stage
 from lxcwrap.build.report import Report
 from lxcwrap.build.stage import PROXIES
 from lxcwrap.build.stages import SCRATCH, Dockerfile, StageSource
@@ -135,6 +135,7 @@ class _Build:
         dockerfile = self._dockerfile()
         target = dockerfile.target(self.request.target)
         self._plan(dockerfile, target)
+        check_circles(self.plans, dockerfile.stages)
         self._warn_unused(dockerfile)
         epoch = _epoch(self.arguments)
         execution = self._execution(dockerfile, epoch)
