@@ -99,7 +99,7 @@ def _epoch(arguments: Mapping[str, str]) -> int | None:
     text = arguments.get(EPOCH) or os.environ.get(EPOCH, "")
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= 11):  # as long as years have four digits
         raise UsageError(f"{EPOCH}={text!r:.40} is not a number of seconds", exit_code=1)
     return int(text)
 
@@ -301,6 +301,15 @@ def _forget(place: str) -> None:
 
 def _matches(image: Image, platform: Platform) -> bool:
     return Platform.parse(image.platform).matches(platform)
+
+
+def clear_image_id(path: str) -> None:
+    """Before a build with ``--iidfile``: a failed one must not leave another image's ID.  Raises UsageError."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise UsageError(f"--iidfile {path:.200}: there is no directory {folder:.200}", exit_code=1)
+    if os.path.lexists(path):
+        os.unlink(path)
 
 
 def write_image_id(path: str, image_id: str) -> None:
