@@ -13,7 +13,7 @@ from lxcwrap.build.context import Context
 from lxcwrap.build.executor import Base, Execution, Settings, StageResult, finish, timestamp
 from lxcwrap.build.fingerprint import Fingerprints
 from lxcwrap.build.line import Line
-from lxcwrap.build.planner import StagePlan, plan_stage
+from lxcwrap.build.planner import StagePlan, check_circles, plan_stage
 from lxcwrap.build.report import Report
 from lxcwrap.build.stage import PROXIES
 from lxcwrap.build.stages import SCRATCH, Dockerfile, StageSource
@@ -99,7 +99,7 @@ def _epoch(arguments: Mapping[str, str]) -> int | None:
     text = arguments.get(EPOCH) or os.environ.get(EPOCH, "")
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= 11):  # as long as years have four digits
         raise UsageError(f"{EPOCH}={text!r:.40} is not a number of seconds", exit_code=1)
     return int(text)
 
@@ -135,6 +135,7 @@ class _Build:
         dockerfile = self._dockerfile()
         target = dockerfile.target(self.request.target)
         self._plan(dockerfile, target)
+        check_circles(self.plans, dockerfile.stages)
         self._warn_unused(dockerfile)
         epoch = _epoch(self.arguments)
         execution = self._execution(dockerfile, epoch)
@@ -300,6 +301,15 @@ def _forget(place: str) -> None:
 
 def _matches(image: Image, platform: Platform) -> bool:
     return Platform.parse(image.platform).matches(platform)
+
+
+def clear_image_id(path: str) -> None:
+    """Before a build with ``--iidfile``: a failed one must not leave another image's ID.  Raises UsageError."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise UsageError(f"--iidfile {path:.200}: there is no directory {folder:.200}", exit_code=1)
+    if os.path.lexists(path):
+        os.unlink(path)
 
 
 def write_image_id(path: str, image_id: str) -> None:

@@ -61,7 +61,7 @@ def listing() -> tuple[Found, ...]:
             continue
         for file in names:
             name, suffix = os.path.splitext(file)
-            if suffix == ".yaml" and not name.startswith("."):
+            if suffix == ".yaml" and not name.startswith(".") and not os.path.isdir(f"{directory}/{file}"):
                 found.setdefault(name, Found(name, f"{directory}/{file}", own))
     return tuple(found[name] for name in sorted(found))
 
@@ -82,9 +82,14 @@ def find(name: str) -> Found:
 
 
 def text(found: Found) -> str:
-    """The definition as it was written."""
-    with open(found.path, encoding="utf-8") as stream:
-        return stream.read()
+    """The definition as it was written.  Raises UsageError when it is no text."""
+    with open(found.path, "rb") as stream:
+        content = stream.read()
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{found.path}:{line}: not UTF-8 text", exit_code=1) from None
 
 
 def load(found: Found, *, release: str = "", mirror: str = "") -> Template:
@@ -93,13 +98,16 @@ def load(found: Found, *, release: str = "", mirror: str = "") -> Template:
 
     try:
         plain: Any = yaml.safe_load(text(found))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{found.path}:{mark.line + 1}" if mark else found.path
         raise UsageError(f"{where}: {getattr(error, 'problem', None) or error}", exit_code=1) from None
     if release and not templates.parse(found.name, plain, found.path).release:
         raise UsageError(f"template {found.name} has no releases", exit_code=1)
-    return templates.parse(found.name, plain, found.path, release=release, mirror=mirror)
+    template = templates.parse(found.name, plain, found.path, release=release, mirror=mirror)
+    if mirror and template.method == "busybox" and "mirror" not in plain:
+        raise UsageError(f"template {found.name} fetches nothing from a mirror", exit_code=1)
+    return template
 
 
 @dataclass(frozen=True)

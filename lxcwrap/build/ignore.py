@@ -12,6 +12,8 @@ from functools import lru_cache
 
 from lxcwrap.errors import BuildError
 
+_SPECIAL = frozenset("*?[\\")
+
 
 class Ignore:
     """The patterns of one file.  ``has_exceptions``: a folder that is ignored may hold files that are not."""
@@ -64,8 +66,10 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
             if pattern.startswith("/", at):
                 at += 1
                 found.append("(?:.*/)?")
-            else:
+            elif at == len(pattern) or (at == 2 and not _SPECIAL & set(pattern[at:])):
                 found.append(".*")
+            else:
+                found.append("(?:.*/)?")
             continue
         if char == "[":
             end, text = _class(pattern, at)

@@ -77,7 +77,7 @@ def _logical(rows: list[str], escape: str, file: str) -> list[tuple[int, int, st
     for number, _, joined in found:
         if len(joined) > LINE_LIMIT:
             raise BuildError(f"{file}:{number}: the instruction is longer than {LINE_LIMIT} characters")
-    return found
+    return [line for line in found if line[2].strip()]  # a continuation of nothing is nothing
 
 
 def parse_line(joined: str, file: str, number: int, last: int, escape: str = "\\") -> Line:

@@ -71,3 +71,21 @@ def plan_stage(
     for item in source.instructions:
         item.plan(stage)
     return StagePlan(source, tuple(stage.steps), stage.config, stage.author, stage.args)
+
+
+def check_circles(plans: Mapping[int, StagePlan], stages: tuple[StageSource, ...]) -> None:
+    """A stage may take files from a later one, but no stage may wait for itself.  Raises BuildError."""
+    waiting = {index: plan.needs(stages) for index, plan in plans.items()}
+    while ready := [index for index, needs in waiting.items() if not needs & waiting.keys()]:
+        for index in ready:
+            del waiting[index]
+    if not waiting:
+        return
+    path: list[int] = []
+    index = min(waiting)
+    while index not in path:
+        path.append(index)
+        index = min(waiting[index] & waiting.keys())
+    circle = [stages[one] for one in [*path[path.index(index) :], index]]
+    names = " needs ".join(stage.label for stage in circle)
+    raise circle[0].line.error(f"the stages need each other's files in a circle: {names:.300}")

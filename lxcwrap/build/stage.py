@@ -40,6 +40,7 @@ class Stage:
     platform: Platform = field(default_factory=Platform)
     steps: list[Step] = field(default_factory=list)
     args: dict[str, str | None] = field(default_factory=dict)  # declared here; None: no value
+    covering: set[str] = field(default_factory=set)  # ARGs declared after an ENV of their name: they win over it
     last: dict[str, Line] = field(default_factory=dict)  # CMD and the like, where they stood last
 
     @property
@@ -49,9 +50,22 @@ class Stage:
 
     @property
     def values(self) -> dict[str, str]:
-        """What ``$NAME`` stands for here: ENV wins over ARG."""
-        declared = {name: value for name, value in self.args.items() if value is not None}
-        return {**declared, **self.environment}
+        """What ``$NAME`` stands for here: of an ENV and an ARG the later one."""
+        return {**self._declared, **self.environment, **self._covering}
+
+    @property
+    def _declared(self) -> dict[str, str]:
+        return {name: value for name, value in self.args.items() if value is not None}
+
+    @property
+    def _covering(self) -> dict[str, str]:
+        return {name: value for name, value in self._declared.items() if name in self.covering}
+
+    def declare(self, name: str, value: str | None) -> None:
+        """ARG: it does not change the image's own environment."""
+        self.args[name] = value
+        if value is not None and name in self.environment:
+            self.covering.add(name)
 
     @property
     def shell(self) -> tuple[str, ...]:
@@ -84,18 +98,21 @@ class Stage:
 
     def set_environment(self, pairs: list[tuple[str, str]]) -> None:
         merged = {**self.environment, **dict(pairs)}
+        self.covering -= dict(pairs).keys()
         self.configure(env=tuple(f"{name}={value}" for name, value in merged.items()))
 
     def run_environment(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """For RUN: the whole environment, the proxies in it, and the declared arguments as history shows them."""
         environment = self.environment
-        declared = {name: value for name, value in self.args.items() if value is not None and name not in environment}
+        declared = {
+            name: value for name, value in self._declared.items() if name not in environment or name in self.covering
+        }
         proxies = {
             name: value
             for name, value in _proxies(self.arguments.given).items()
             if name not in environment and name not in declared
         }
-        merged = {"PATH": DEFAULT_PATH, **proxies, **declared, **environment}
+        merged = {"PATH": DEFAULT_PATH, **proxies, **declared, **environment, **self._covering}
         return (
             tuple(f"{name}={value}" for name, value in merged.items()),
             tuple(f"{name}={value}" for name, value in proxies.items()),

@@ -90,14 +90,14 @@ def resolve(
     predefined = platform_arguments(build, wanted, target)
     outer = _outer(instructions[:first], given, predefined)
     values = {**predefined, **{name: value for name, value in outer.items() if value is not None}}
+    if first == len(instructions):
+        raise BuildError(f"{lines[0].file}:{lines[-1].number}: no stage: FROM is missing")
     stages: list[StageSource] = []
     begins = [at for at in range(first, len(instructions)) if isinstance(instructions[at], From)]
     for begin, end in zip(begins, [*begins[1:], len(instructions)], strict=True):
         head = instructions[begin]
         assert isinstance(head, From)
         stages.append(_stage(head, tuple(instructions[begin + 1 : end]), stages, values, wanted))
-    if not stages:
-        raise BuildError(f"{lines[0].file}:{lines[-1].number}: no stage: FROM is missing")
     _check_origins(stages)
     return Dockerfile(lines[0].file, tuple(stages), outer, predefined)
 
@@ -145,19 +145,19 @@ def _platform(head: From, values: Mapping[str, str]) -> Platform | None:
 
 
 def _check_origins(stages: list[StageSource]) -> None:
-    """COPY --from=NUMBER must name an earlier stage."""
+    """COPY --from=NUMBER must name a stage."""
     for stage in stages:
         for item in stage.instructions:
             number = item.origin if isinstance(item, Copy) and item.origin.isascii() and item.origin.isdigit() else ""
-            if number and int(number) >= stage.index:
-                raise item.line.error(f"--from={number} is no earlier stage")
+            if number and int(number) >= len(stages):
+                raise item.line.error(f"--from={number:.40}: there is no such stage")
 
 
 def origin_stage(stages: tuple[StageSource, ...], index: int, origin: str) -> int | None:
-    """The earlier stage that ``COPY --from=origin`` in stage ``index`` names; None: it is an image."""
-    for stage in reversed(stages[:index]):
+    """The stage that ``COPY --from=origin`` in stage ``index`` names, an earlier one first; None: it is an image."""
+    for stage in (*reversed(stages[:index]), *stages[index:]):
         if stage.name and stage.name == origin.lower():
             return stage.index
-    if origin.isascii() and origin.isdigit() and int(origin) < index:
+    if origin.isascii() and origin.isdigit() and int(origin) < len(stages):
         return int(origin)
     return None

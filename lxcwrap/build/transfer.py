@@ -80,6 +80,7 @@ class Transfer:
 
         There the file is called ``name``, which is the link's name where the source is one.
         """
+        self._links.clear()  # each source is a copy of its own; a later one may replace what an earlier one made
         status = tree.status(source)
         if stat.S_ISDIR(status.st_mode):
             self._copy_folder(tree, source, target)

@@ -62,9 +62,17 @@ class Tree:
             real = self.real_path(path)
             if real is None and is_wild(pattern) and not self.ignore.ignores(path):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-            if real is not None and not self.ignore.ignores(real):
+            if real is not None and self._visible(path) and self._visible(real):
                 found.append(Found(real, os.path.basename(path)))
         return found
+
+    def _visible(self, path: str) -> bool:
+        """Whether it belongs to the context: a folder that is ignored does when an exception lets something through."""
+        if not self.ignore.ignores(path):
+            return True
+        if not self.ignore.has_exceptions or not stat.S_ISDIR(self.status(path).st_mode):
+            return False
+        return next(self._below(path, ""), None) is not None
 
     def real_path(self, path: str) -> str | None:
         """The path with every link resolved beneath the root; None when there is nothing."""

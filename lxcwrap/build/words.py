@@ -33,22 +33,26 @@ def split_words(text: str, escape: str) -> list[str]:
     return [*words, word] if word else words
 
 
-def json_list(text: str) -> tuple[str, ...] | None:
-    """The exec form ``["a", "b"]``; None when the text is anything else (which makes it the shell form)."""
+def json_list(line: Line, text: str | None = None) -> tuple[str, ...] | None:
+    """The exec form ``["a", "b"]``; None when it is anything else, which makes it the shell form.
+
+    ``text`` is a part of the line [default: all].  Raises BuildError for a list with something else than strings.
+    """
+    text = line.rest if text is None else text
     if not text.startswith("["):
         return None
     try:
         items = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        return None
+    if not all(isinstance(item, str) for item in items):
+        raise line.error(f"{line.keyword}: a list may hold strings only: {text:.100}", "quote each word")
     return tuple(items)
 
 
 def paths(line: Line) -> tuple[str, ...]:
     """COPY's, ADD's and VOLUME's arguments: a JSON list, or words by white space as they stand."""
-    listed = json_list(line.rest)
+    listed = json_list(line)
     return listed if listed is not None else tuple(line.rest.split())
 
 

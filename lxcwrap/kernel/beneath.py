@@ -74,7 +74,7 @@ def make_directories(root_fd: int, path: str | bytes, uid: int = 0, gid: int = 0
 
     The caller closes it.  Links on the way are followed beneath the root.  Raises OSError (ENOTDIR, ELOOP).
     """
-    current = os.dup(root_fd)
+    current = open_beneath(root_fd, "", os.O_RDONLY | os.O_DIRECTORY)  # the root may be an O_PATH descriptor
     walked: list[bytes] = []
     try:
         for part in os.fsencode(path).split(b"/"):

@@ -135,7 +135,36 @@ def test_from_stages_indexes_and_images(cli: Any, busybox: str, tmp_path: Path) 
     ]
 
 
+def test_a_later_stage_can_be_copied_from_but_not_in_a_circle(cli: Any, busybox: str, tmp_path: Path) -> None:
+    first = "FROM scratch AS a\nCOPY --from=b /etc/passwd /p\n"
+    image = _build(cli, tmp_path, f"{first}FROM {busybox} AS b\nFROM b\nCOPY --from=a /p /q\n")
+    assert _run(cli, image, "cmp /q /etc/passwd && echo same") == "same\n"
+    (tmp_path / "Dockerfile").write_text(f"{first}FROM {busybox} AS b\nCOPY --from=a /p /q\n")
+    failed = cli("build", tmp_path, check=False)
+    assert failed.code == 1
+    assert "Dockerfile:1: the stages need each other's files in a circle: a needs b needs a" in failed.err
+
+
+def test_hard_links_stay_within_one_source(cli: Any, busybox: str, tmp_path: Path) -> None:
+    _write(tmp_path, {"d/a": "linked", "d/c": "", "e/a": "replaced"})
+    for name in ("d/b", "e/b", "f"):
+        (tmp_path / name).hardlink_to(tmp_path / "d" / "a")
+    image = _build(cli, tmp_path, f"FROM {busybox}\nCOPY d e f /x/\n")
+    assert _run(cli, image, "cd /x; cat a b f; stat -c /%h a b f").split() == ["replacedlinkedlinked/1", "/1", "/1"]
+
+
 # -- ADD
+
+
+def test_archive_of_a_whole_root(cli: Any, busybox: str, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "root.tar", "w") as archive:
+        for name in ("./", "./bin/", "./etc/"):
+            member = tarfile.TarInfo(name)
+            member.type, member.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(member)
+        archive.add("/bin/busybox", "./bin/sh")
+    image = _build(cli, tmp_path, "FROM scratch\nADD root.tar /\n")
+    assert _run(cli, image, "echo /*").split() == ["/bin", "/dev", "/etc", "/proc", "/sys"]
 
 
 def _archive() -> bytes:
@@ -254,6 +283,14 @@ def test_ignored_files(cli: Any, busybox: str, tmp_path: Path, rules: str, kept:
     _write(tmp_path, {".dockerignore": f"{rules}\nDockerfile\n.dockerignore\n"})
     image = _build(cli, tmp_path, f"FROM {busybox}\nCOPY . /c/\n")
     assert _files(cli, image, "/c") == kept.split()
+
+
+def test_sources_that_are_ignored_in_part(cli: Any, busybox: str, tmp_path: Path) -> None:
+    _write(tmp_path, {"d/e/x": "", "d/e/y": "", "d/z": "", "secret": "", ".dockerignore": "d\n!d/e/x\nlink\n"})
+    (tmp_path / "link").symlink_to("secret")
+    image = _build(cli, tmp_path, f"FROM {busybox}\nCOPY d/e /one\nCOPY d/* l* s* /two/\n")
+    assert _files(cli, image, "/one") == ["x"]
+    assert _files(cli, image, "/two") == ["secret", "x"]
 
 
 def test_a_dockerfiles_own_ignore_file_wins(cli: Any, busybox: str, tmp_path: Path) -> None:

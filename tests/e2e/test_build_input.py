@@ -128,6 +128,8 @@ def test_names_labels_and_arguments(cli: Any, busybox: str, tmp_path: Path) -> N
         (("-t", "UPPER"), 1, "invalid reference 'UPPER'"),
         (("--cache-from", "x"), 125, "--cache-from is not supported: it comes with a later version of the builder"),
         (("--secret", "id=x"), 125, "--secret is not supported: it comes with a later version of the builder"),
+        (("--iidfile", "/no/such/id"), 1, "--iidfile /no/such/id: there is no directory /no/such"),
+        (("--build-arg", "SOURCE_DATE_EPOCH=" + "9" * 12), 1, "SOURCE_DATE_EPOCH='999999999999' is not a number of"),
         (("--squash",), 125, "--squash is not supported: layers are shared, squashing would copy them"),
     ],
 )

@@ -59,6 +59,17 @@ def test_definitions_are_listed_and_shown(cli: Cli) -> None:
     assert shown[1:] == (CHECKOUT / "templates" / "debian.yaml").read_text().splitlines()
 
 
+def test_definitions_that_are_none(cli: Cli, own: Path) -> None:
+    (own / "folder.yaml").mkdir()
+    (own / "binary.yaml").write_bytes(b"method: busybox\n\xff\xfe")
+    listed = cli("template", "ls", env=settings(own)).out
+    assert "busybox" in listed and "folder" not in listed and "binary.yaml:2: not UTF-8 text" in listed
+    for verb in ("show", "build"):
+        refused(cli("template", verb, "binary", env=settings(own), check=False), "binary.yaml:2: not UTF-8 text")
+    mirror = ("--mirror", "http://mirror.lan")
+    refused(cli("template", "build", "busybox", *mirror, check=False), "template busybox fetches nothing from a mirror")
+
+
 def test_the_same_definition_gives_the_same_image(cli: Cli, fresh_cli: Cli) -> None:
     first = cli("template", "build", "-q", "busybox", "-t", "one:a").out
     assert first.startswith("sha256:")

@@ -26,6 +26,12 @@ from lxcwrap.errors import BuildError
         ("[^a-c]x", "bx", False),
         ("# comment\n\n", "# comment", False),
         (r"\*", "x", False),
+        ("**c", "abc", True),
+        ("**c*", "abc", False),
+        ("**c*", "ab/cd", True),
+        ("a**z", "a/b/z", True),
+        ("a**z", "ab/z", True),
+        ("a**z", "abz", False),
         (r"\*", "*", True),
     ],
 )

@@ -78,7 +78,8 @@ def test_arguments_count_where_they_are_declared() -> None:
     assert _key("ARG x\nRUN a", x="1") != _key("ARG x\nRUN a", x="2")
     assert _key("RUN a\nARG x", x="1") == _key("RUN a\nARG x", x="2")
     assert _key("RUN a", x="1") == _key("RUN a", x="2")
-    assert _key("ENV x=0\nARG x\nRUN a", x="1") == _key("ENV x=0\nARG x\nRUN a", x="2")
+    assert _key("ARG x\nENV x=0\nRUN a", x="1") == _key("ARG x\nENV x=0\nRUN a", x="2")
+    assert _key("ENV x=0\nARG x\nRUN a", x="1") != _key("ENV x=0\nARG x\nRUN a", x="2")
 
 
 def test_proxies_do_not_count_unless_declared() -> None:

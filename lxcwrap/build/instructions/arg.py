@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from lxcwrap.build.line import Line, check_flags
 from lxcwrap.build.stage import Stage
 from lxcwrap.build.words import split_words
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -20,9 +17,12 @@ class Arg:
     names: tuple[tuple[str, str | None], ...]
 
     def plan(self, stage: Stage) -> None:
-        for name, default in self.names:
-            value = None if default is None else stage.expand(default, self.line)
-            stage.args[name] = _value(stage, name, value)
+        """All defaults are expanded with what was set before this line."""
+        defaults = [
+            (name, None if default is None else stage.expand(default, self.line)) for name, default in self.names
+        ]
+        for name, default in defaults:
+            stage.declare(name, _value(stage, name, default))
         stage.remember(self.line, f"ARG {' '.join(_shown(name, stage.args[name]) for name, _ in self.names)}")
 
 
@@ -47,7 +47,7 @@ def parse(line: Line) -> Arg:
     names: list[tuple[str, str | None]] = []
     for word in split_words(line.rest, line.escape):
         name, equals, default = word.partition("=")
-        if not _NAME.fullmatch(name):
-            raise line.error(f"ARG: {name!r:.60} is not a variable's name")
+        if not name:
+            raise line.error(f"ARG: {word!r:.60} has no name before the =")
         names.append((name, default if equals else None))
     return Arg(line, tuple(names))

@@ -25,4 +25,4 @@ class Cmd:
 
 def parse(line: Line) -> Cmd:
     check_flags(line)
-    return Cmd(line, json_list(line.rest))
+    return Cmd(line, json_list(line))

@@ -29,4 +29,4 @@ class Entrypoint:
 
 def parse(line: Line) -> Entrypoint:
     check_flags(line)
-    return Entrypoint(line, json_list(line.rest))
+    return Entrypoint(line, json_list(line))

@@ -40,7 +40,7 @@ def parse(line: Line) -> HealthCheckInstruction:
         raise line.error(f"HEALTHCHECK {word:.40} is neither CMD nor NONE")
     if not tail:
         raise line.error("HEALTHCHECK CMD names no command")
-    argv = json_list(tail[0])
+    argv = json_list(line, tail[0])
     if argv is not None and not argv:
         raise line.error("HEALTHCHECK CMD names no command")
     test = ("CMD", *argv) if argv else ("CMD-SHELL", tail[0])

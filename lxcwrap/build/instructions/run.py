@@ -29,7 +29,7 @@ class RunCommand:
 
 def parse(line: Line) -> RunCommand:
     check_flags(line, later=LATER_FLAGS)
-    argv = json_list(line.rest)
+    argv = json_list(line)
     if argv is not None and not argv:
         raise line.error("RUN [] names no command")
     return RunCommand(line, argv)

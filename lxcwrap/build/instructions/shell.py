@@ -21,7 +21,7 @@ class Shell:
 
 def parse(line: Line) -> Shell:
     check_flags(line)
-    argv = json_list(line.rest)
+    argv = json_list(line)
     if not argv:
         raise line.error("SHELL takes a JSON list", 'write SHELL ["/bin/bash", "-c"]')
     return Shell(line, argv)

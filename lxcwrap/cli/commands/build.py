@@ -107,8 +107,8 @@ def command(
         use_cache=not no_cache,
         pull=pull,
     )
-    if iidfile and os.path.exists(iidfile):
-        os.unlink(iidfile)  # a failed build must not leave another image's ID
+    if iidfile:
+        action.clear_image_id(iidfile)
     signal.signal(signal.SIGTERM, _terminated)
     with building.shown("quiet" if quiet else style) as report:
         chosen = driver.choose(app.store, app.storage_driver)

@@ -12,5 +12,6 @@ def command(name: str) -> None:
     from lxcwrap.actions import template as templates
 
     found = templates.find(name)
+    text = templates.text(found)
     click.echo(f"# {found.path}")
-    click.echo(templates.text(found), nl=False)
+    click.echo(text, nl=False)
