@@ -146,12 +146,12 @@ def tar_of(place: Path) -> bytes:
 
 
 def snapshot(root: str) -> dict[str, object]:
-    """What a state root holds: its files by path and size, and its database's rows.  Lock files and what was kept
-    of cut downloads are left out."""
+    """What a state root holds: its files by path and size, and its database's rows.  Lock files, the journal of
+    events and what was kept of cut downloads are left out."""
     found: dict[str, object] = {}
     for directory, folders, files in os.walk(root):
         inside = os.path.relpath(directory, root)
-        if inside.split("/")[0] == "locks" or inside == "blobs/partial":
+        if inside.split("/")[0] in ("locks", "events") or inside == "blobs/partial":
             continue
         for name in files + folders:
             path = os.path.join(directory, name)

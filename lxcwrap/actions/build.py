@@ -308,10 +308,19 @@ def clear_image_id(path: str) -> None:
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
         raise UsageError(f"--iidfile {path:.200}: there is no directory {folder:.200}", exit_code=1)
-    if os.path.lexists(path):
+    if os.path.lexists(path) and not _is_device(path):
         os.unlink(path)
 
 
 def write_image_id(path: str, image_id: str) -> None:
     """``--iidfile``."""
-    files.write_atomically(path, image_id.encode())
+    if not _is_device(path):
+        files.write_atomically(path, image_id.encode())
+        return
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write(image_id)
+
+
+def _is_device(path: str) -> bool:
+    """Whether it is there and no file: a pipe or /dev/null is written to, and stays."""
+    return os.path.exists(path) and not os.path.isfile(path)

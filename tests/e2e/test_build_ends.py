@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -140,3 +141,10 @@ def test_image_id_file_of_a_failed_build_is_gone(cli: Any, busybox: str, tmp_pat
     assert not (tmp_path / "id").exists()
     built = cli("build", "-q", "--iidfile", tmp_path / "id", _write(tmp_path, f"FROM {busybox}\nRUN true\n"))
     assert (tmp_path / "id").read_text() == built.out.strip()
+
+
+def test_image_id_to_a_device(cli: Any, busybox: str, tmp_path: Path) -> None:
+    """It is written to, not replaced: as with /dev/null."""
+    os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    cli("build", "-q", "--iidfile", tmp_path / "null", _write(tmp_path, f"FROM {busybox}\nRUN true\n"))
+    assert stat.S_ISCHR((tmp_path / "null").stat().st_mode)
