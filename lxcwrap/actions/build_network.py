@@ -13,7 +13,7 @@ from lxcwrap.store.database import Store
 MODES = ("default", "bridge", "none", "host")
 
 _LOCAL = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-_EMPTY = (("lxc.net.0.type", "empty"),)
+_EMPTY = (("lxc.net.0.type", "empty"), ("lxc.net.0.flags", "up"))
 _HOST = (("lxc.net.0.type", "none"),)
 
 

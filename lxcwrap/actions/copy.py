@@ -1,11 +1,11 @@
-"""``cp``: files between the host and a container, running or not, and tar streams to and from one."""
+"""``cp``: files between the host and a container, running or not, or a volume, and tar streams to and from them."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from lxcwrap.actions.container_files import opened
@@ -19,8 +19,11 @@ from lxcwrap.archive.write import TreeWriter
 from lxcwrap.errors import Conflict, NotFound
 from lxcwrap.kernel import beneath
 from lxcwrap.kernel.process import file_owner
+from lxcwrap.store import volumes
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
+
+Place = AbstractContextManager[Side]  # a container or volume, open while files are copied
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -34,21 +37,21 @@ class Options:
     follow: bool = False
 
 
-def out_of(store: Store, container: Container, source: str, target: str, options: Options) -> int:
-    """From a container to the host; returns the bytes written as a tar."""
-    with _container(store, container) as inside, _host() as host:
+def out_of(place: Place, source: str, target: str, options: Options) -> int:
+    """From a container or volume to the host; returns the bytes written as a tar."""
+    with place as inside, _host() as host:
         return copy(inside, source, host, os.path.abspath(target) + _ending(target), options)
 
 
-def into(store: Store, container: Container, source: str, target: str, options: Options) -> int:
-    """From the host into a container; returns the bytes written as a tar."""
-    with _container(store, container) as inside, _host() as host:
+def into(place: Place, source: str, target: str, options: Options) -> int:
+    """From the host into a container or volume; returns the bytes written as a tar."""
+    with place as inside, _host() as host:
         return copy(host, os.path.abspath(source) + _ending(source), inside, target, options)
 
 
-def to_stream(store: Store, container: Container, source: str, out: Sink, options: Options) -> None:
-    """From a container as a tar stream, with the container's ids."""
-    with _container(store, container) as inside:
+def to_stream(place: Place, source: str, out: Sink, options: Options) -> None:
+    """As a tar stream, with the ids that a container sees."""
+    with place as inside:
         spot = _source(inside, source, options)
         try:
             name = b"." if contents_only(source) else name_of(source) or b"."
@@ -57,9 +60,9 @@ def to_stream(store: Store, container: Container, source: str, out: Sink, option
             spot.close()
 
 
-def from_stream(store: Store, container: Container, stream: Source, target: str) -> None:
-    """A tar stream, compressed or not, into a directory of a container; the stream says whose the files are."""
-    with _container(store, container) as inside:
+def from_stream(place: Place, stream: Source, target: str) -> None:
+    """A tar stream, compressed or not, into a directory; the stream says whose the files are."""
+    with place as inside:
         spot = locate(inside, target, follow=True)
         try:
             if not spot.is_directory:
@@ -105,9 +108,20 @@ def _ending(path: str) -> str:
 
 
 @contextmanager
-def _container(store: Store, container: Container) -> Iterator[Side]:
+def container_side(store: Store, container: Container) -> Iterator[Side]:
+    """A container's files, its mounts on them."""
     with opened(store, container, mounts=True) as root:
         yield Side(root, container.name, container.id_base or 0, container.config.security.read_only)
+
+
+@contextmanager
+def volume_side(store: Store, name: str) -> Iterator[Side]:
+    """A volume's files, whether a container uses them or not.  Raises NotFound."""
+    root = beneath.open_root(store.paths.volume(volumes.get(store, name).name))
+    try:
+        yield Side(root, name, kind="volume")
+    finally:
+        os.close(root)
 
 
 @contextmanager
@@ -124,7 +138,7 @@ def _source(side: Side, path: str, options: Options) -> Spot:
     if spot.status is None:
         spot.close()
         if side.name:
-            raise NotFound(f"could not find the file {path} in container {side.name}")
+            raise NotFound(f"could not find the file {path} in {side.kind} {side.name}")
         raise NotFound(f"{path}: no such file or directory")
     return spot
 

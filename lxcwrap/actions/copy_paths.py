@@ -28,6 +28,7 @@ class Side:
     name: str = ""
     id_base: int = 0
     read_only: bool = False
+    kind: str = "container"
 
     def check_writable(self, directory: int, path: str) -> None:
         """Raises Conflict for a directory of a read-only root file system; volumes on it can be written to."""

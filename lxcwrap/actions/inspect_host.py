@@ -83,7 +83,8 @@ def _bindings(config: ContainerConfig) -> GoMap:
     found = GoMap()
     for port in config.network.ports:
         name = f"{port.container_port}/{port.protocol}"
-        bound = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
+        last = f"-{port.host_last}" if port.host_last else ""
+        bound = {"HostIp": port.host_ip, "HostPort": f"{port.host_port or ''}{last}"}
         found[name] = [*found.get(name, ()), bound]
     return found
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lxcwrap.errors import Unsupported, UsageError
-from lxcwrap.model.units import parse_duration
+from lxcwrap.model import selection
 from lxcwrap.runtime import state
 from lxcwrap.runtime.logfile import NAME
 from lxcwrap.store.containers import Container
@@ -49,11 +49,10 @@ def moment(text: str, flag: str) -> float:
     """Seconds since the epoch of an RFC 3339 time, a date, a Unix time or a duration before now.  Raises UsageError."""
     if not text:
         return 0.0
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    complete = {10: "T00:00:00Z", 16: ":00Z", 19: "Z"}.get(len(text), "")
-    found = parse_time(text) or (parse_time(text + complete) if text[:4].isdigit() else 0.0)
-    return found or time.time() - parse_duration(text, flag) / 10**9
+    try:
+        return selection.moment(text, time.time())
+    except UsageError as error:
+        raise UsageError(f"{flag}: {error.message}", hint=error.hint, exit_code=1) from None
 
 
 def show(store: Store, container: Container, wanted: Wanted, form: Form, *, follow: bool) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lxcwrap.actions import images, ports, start
 from lxcwrap.actions.finish import finish
 from lxcwrap.errors import Conflict, LxcwrapError, NotFound, UsageError
+from lxcwrap.model.image import Platform
 from lxcwrap.runtime import frames
 from lxcwrap.runtime.attach import Attachment
 from lxcwrap.runtime.spawn import Channel, Ended
@@ -19,12 +20,15 @@ from lxcwrap.store.images import Image
 PULL = ("always", "missing", "never")
 
 
-def image(store: Store, text: str, policy: str, pull: Callable[[], Image]) -> Image:
-    """The image by the ``--pull`` policy.  Raises NotFound, or what ``pull`` raises."""
+def image(store: Store, text: str, policy: str, pull: Callable[[], Image], platform: Platform | None = None) -> Image:
+    """The image by the ``--pull`` policy; one of another platform does not count.
+
+    Raises NotFound, or what ``pull`` raises.
+    """
     if policy not in PULL:
         raise UsageError(f"--pull {policy!r:.20}: choose {', '.join(PULL)}")
     found = None if policy == "always" else images.find(store, text)
-    if found:
+    if found and not (platform and not Platform.parse(found.platform).matches(platform)):
         return found
     if policy == "never":
         raise NotFound(f"no such image: {text}", hint="see: lxcwrap images")
@@ -107,6 +111,9 @@ def _launch(store: Store, container: Container, supervisor: int | None) -> Chann
         finish(store, container)
         error.exit_code = 125
         raise
+    except OSError as error:  # such as a directory to bind that cannot be made
+        finish(store, container)
+        raise LxcwrapError(f"{error.filename or 'the container'}: {error.strerror}", exit_code=125) from None
 
 
 def done(channel: Channel) -> None:

@@ -240,7 +240,7 @@ def environment(given: tuple[str, ...], paths: tuple[str, ...]) -> tuple[str, ..
 
 
 def _labels(options: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    lines = [line.lstrip() for path in options["label_file"] for line in _read(path, "--label-file").splitlines()]
+    lines = [line.lstrip() for path in options["label_file"] for line in run_flags.lines(_read(path, "--label-file"))]
     lines = [line for line in lines if line and not line.startswith("#")]
     return tuple(dict(run_flags.label(text) for text in (*lines, *options["label"])).items())
 
@@ -271,7 +271,10 @@ def _resources(options: dict[str, Any]) -> Resources:
         ulimits=tuple(map(run_flags.ulimit, options["ulimit"])),
     )
     if options["shm_size"]:
-        resources = replace(resources, shm_size=run_flags.size(options["shm_size"], "--shm-size"))
+        size = run_flags.size(options["shm_size"], "--shm-size")
+        if size <= 0:
+            raise UsageError(f"--shm-size {options['shm_size']}: it must be greater than 0")
+        resources = replace(resources, shm_size=size)
     return resources
 
 
@@ -280,6 +283,8 @@ def _check_processors(options: dict[str, Any]) -> None:
     count = os.cpu_count() or 1
     if run_flags.nano_cpus(options["cpus"] or "0") > count * 10**9:
         raise UsageError(f"--cpus {options['cpus']}: this host has {count} processors")
+    for name in ("cpu_shares", "cpu_period", "cpu_quota"):
+        run_flags.cpu_number(options[name], f"--{name.replace('_', '-')}")
     run_flags.known_numbers(options["cpuset_cpus"], "--cpuset-cpus", _online("cpu"))
     run_flags.known_numbers(options["cpuset_mems"], "--cpuset-mems", _online("node"))
 
@@ -319,7 +324,7 @@ def _network(options: dict[str, Any]) -> NetworkConfig:
         dns_search=tuple(run_flags.resolver_word(text, "--dns-search") for text in options["dns_search"]),
         dns_options=tuple(run_flags.resolver_word(text, "--dns-option") for text in options["dns_option"]),
         extra_hosts=tuple(map(run_flags.extra_host, options["add_host"])),
-        mac_address=options["mac_address"],
+        mac_address=run_flags.mac(options["mac_address"]),
     )
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from lxcwrap.actions import create, run
 from lxcwrap.cli.app import App
+from lxcwrap.cli.platforms import parse_platform
 from lxcwrap.cli.terminal import printable
 from lxcwrap.errors import LxcwrapError
 from lxcwrap.model.container import ContainerConfig
+from lxcwrap.model.image import Platform
 from lxcwrap.storage import driver as drivers
 from lxcwrap.storage.driver import Driver
 from lxcwrap.store import images
@@ -29,7 +31,10 @@ def make(app: App, config: ContainerConfig, options: dict[str, Any]) -> Containe
 def _make(app: App, config: ContainerConfig, options: dict[str, Any]) -> Container:
     driver = drivers.choose(app.store, app.storage_driver)
 
-    image = run.image(app.store, config.image, options["pull"], lambda: _pull(app, driver, config.image, options))
+    wanted = parse_platform(options["platform"])
+    image = run.image(
+        app.store, config.image, options["pull"], lambda: _pull(app, driver, config.image, options, wanted), wanted
+    )
     defaults = images.config(app.store, image.id).config
     config = create.with_volumes_from(app.store, config, options["volumes_from"])
     merged = create.merge(defaults, config, entrypoint_given=options["entrypoint"] is not None)
@@ -39,14 +44,12 @@ def _make(app: App, config: ContainerConfig, options: dict[str, Any]) -> Contain
     return container
 
 
-def _pull(app: App, driver: Driver, text: str, options: dict[str, Any]) -> Image:
+def _pull(app: App, driver: Driver, text: str, options: dict[str, Any], wanted: Platform | None) -> Image:
     from lxcwrap.actions.pull import pull
     from lxcwrap.cli.progress import shown
-    from lxcwrap.model.image import Platform
     from lxcwrap.model.reference import parse
 
     if not options["quiet"] and options["pull"] != "always":
         print(printable(f"Unable to find image '{text}' locally"), file=sys.stderr)
-    wanted = Platform.parse(options["platform"]) if options["platform"] else None
     with shown(quiet=options["quiet"], errors=True) as progress:
         return pull(app.store, driver, parse(text).with_default_tag(), platform=wanted, progress=progress)

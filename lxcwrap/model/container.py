@@ -55,12 +55,16 @@ class Mount(Record):
 
 @dataclass(frozen=True)
 class Port(Record):
-    """A published port.  ``host_port`` 0 asks for a free one; ``host_ip`` '' for the configured default."""
+    """A published port.  ``host_port`` 0 asks for a free one; ``host_ip`` '' for the configured default.
+
+    ``host_last`` asks for the first free one from ``host_port`` to it.
+    """
 
     container_port: int
     protocol: str = "tcp"  # tcp, udp, sctp
     host_ip: str = ""
     host_port: int = 0
+    host_last: int = 0
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ _HOSTNAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def check_name(text: str, what: str) -> str:
+def check_name(text: str, what: str, *, exit_code: int = 125) -> str:
     """A container's, volume's or network's name, by Docker's rule.  Raises UsageError."""
     if not _NAME.fullmatch(text) or len(text) > 128:
         raise UsageError(
             f"{what} name {text!r:.140} is not allowed",
             hint="use letters, digits, '_', '.' and '-', beginning with a letter or digit, at most 128",
+            exit_code=exit_code,
         )
     return text
 

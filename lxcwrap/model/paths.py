@@ -61,6 +61,10 @@ class Paths:
     def containers(self) -> str:
         return f"{self.root}/containers"
 
+    @property
+    def volumes(self) -> str:
+        return f"{self.root}/volumes"
+
     def volume(self, name: str) -> str:
         return f"{self.root}/volumes/{name}"
 

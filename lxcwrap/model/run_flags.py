@@ -5,6 +5,7 @@ Each function raises UsageError for what does not parse.
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from lxcwrap.errors import UsageError
@@ -16,6 +17,11 @@ _PROTOCOLS = ("tcp", "udp", "sctp")
 PROPAGATION = ("private", "rprivate", "slave", "rslave")
 _VOLUME_WORDS = ("ro", "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated", "rbind", "bind", *PROPAGATION)
 _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+_CPU_RANGES = {
+    "--cpu-shares": "2 to 262144",
+    "--cpu-period": "1000 to 1000000 microseconds",
+    "--cpu-quota": "1000 microseconds or more; -1: no limit",
+}
 _ULIMIT = re.compile(r"([a-z]+)=(-?\d+|unlimited)(?::(-?\d+|unlimited))?")
 
 
@@ -39,6 +45,8 @@ def volume(text: str) -> Mount:
     is_bind = source.startswith(("/", "./", "../")) or source in (".", "..")
     if source and not is_bind:
         check_name(source, "volume")
+    if source.startswith("/"):
+        source = posixpath.normpath(source)  # nothing is made on the way to a directory that '..' leaves again
     return Mount(
         kind=MountKind.BIND if is_bind else MountKind.VOLUME,
         target=target,
@@ -82,7 +90,7 @@ def tmpfs(text: str) -> Mount:
 
 
 def ports(text: str) -> list[Port]:
-    """``[[IP:]HOST-PORT:]PORT[/PROTOCOL]``, each port also a range."""
+    """``[[IP:]HOST-PORT:]PORT[/PROTOCOL]``, each port also a range; of a range for one port the first free one."""
     rest, _, protocol = text.partition("/")
     protocol = protocol or "tcp"
     if protocol not in _PROTOCOLS:
@@ -90,7 +98,9 @@ def ports(text: str) -> list[Port]:
     before, _, container = rest.rpartition(":")
     address, host = _address(before, text)
     inside = _range(container, text)
-    outside = _range(host, text) if host else [0] * len(inside)
+    outside = _range(host, text) if host not in ("", "0") else [0] * len(inside)
+    if len(inside) == 1 and len(outside) > 1:
+        return [Port(inside[0], protocol, address, outside[0], outside[-1])]
     if len(outside) != len(inside):
         raise UsageError(f"invalid port {text!r:.80}: the two ranges differ in length")
     return [Port(one, protocol, address, other) for one, other in zip(inside, outside, strict=True)]
@@ -184,6 +194,13 @@ def label(text: str) -> tuple[str, str]:
     return name, value
 
 
+def cpu_number(value: int, flag: str) -> None:
+    """0 leaves the kernel's; a period is 1 ms to 1 s, a quota 1 ms at least (or -1), a share not negative."""
+    allowed = {"--cpu-shares": value >= 0, "--cpu-period": 1000 <= value <= 10**6, "--cpu-quota": value >= 1000}
+    if value and not allowed[flag] and (flag, value) != ("--cpu-quota", -1):
+        raise UsageError(f"{flag} {value}: out of range", hint=_CPU_RANGES[flag])
+
+
 def known_numbers(text: str, flag: str, known: str) -> None:
     """``0-2,4``, all of them in ``known``, which is written the same way."""
     unknown = _numbers(text, flag) - _numbers(known, flag)
@@ -223,6 +240,13 @@ def ip(text: str, what: str) -> str:
         raise UsageError(f"{what}: {text!r:.60} is not an IP address") from None
 
 
+def mac(text: str) -> str:
+    """A hardware address, or nothing."""
+    if text and not re.fullmatch(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}", text):
+        raise UsageError(f"--mac-address {text!r:.60} is not a MAC address", hint="write 02:42:ac:11:00:02")
+    return text
+
+
 def resolver_word(text: str, flag: str) -> str:
     """One word of a line of resolv.conf: white space in it would be another word or another line."""
     if not re.fullmatch(r"[!-~]+", text):
@@ -245,10 +269,18 @@ def size(text: str, flag: str, least: int = 0) -> int:
     return count
 
 
+def lines(content: str) -> list[str]:
+    """Of a file of variables or labels, without the mark that some editors put first.
+
+    ``str.splitlines`` would also end one at a form feed or another character that is part of a value.
+    """
+    return [line.removesuffix("\r") for line in content.removeprefix("\ufeff").split("\n")]
+
+
 def environment_file(content: str, path: str, surroundings: dict[str, str]) -> list[str]:
     """``NAME=value`` lines; ``NAME`` alone takes the caller's; # begins a comment line."""
     items = []
-    for number, line in enumerate(content.splitlines(), 1):
+    for number, line in enumerate(lines(content), 1):
         line = line.lstrip()
         if not line or line.startswith("#"):
             continue

@@ -40,13 +40,17 @@ def moment(text: str, now: float) -> float:
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     if re.fullmatch(r"[\d.a-zµ]+", text):
-        return now - parse_duration(text, "time") / 1e9
+        try:
+            return now - parse_duration(text, "time") / 1e9
+        except UsageError as error:
+            error.exit_code = 1
+            raise
     known = re.fullmatch(r"(\d{4}-\d\d-\d\d)(?:T(\d\d)(?::(\d\d))?(?::(\d\d))?(\.\d+)?(Z|[+-]\d\d:\d\d)?)?", text)
     if not known:
-        raise UsageError(f"{text!r} is not a time", hint="write 10m, 2026-01-02T15:04:05 or a Unix time")
+        raise UsageError(f"{text!r} is not a time", hint="write 10m, 2026-01-02T15:04:05 or a Unix time", exit_code=1)
     day, hour, minute, second, fraction, zone = known.groups()
     iso = f"{day}T{hour or '00'}:{minute or '00'}:{second or '00'}" + ("+00:00" if zone == "Z" else zone or "")
     try:
         return datetime.fromisoformat(iso).astimezone().timestamp() + float(fraction or 0)
     except (ValueError, OverflowError):
-        raise UsageError(f"{text!r} is not a time") from None
+        raise UsageError(f"{text!r} is not a time", exit_code=1) from None

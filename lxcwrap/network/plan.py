@@ -19,7 +19,7 @@ ff00::0\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
-_EMPTY = (("lxc.net.0.type", "empty"),)  # a namespace of its own with nothing but the loopback device
+_EMPTY = (("lxc.net.0.type", "empty"), ("lxc.net.0.flags", "up"))  # nothing but the loopback device, which works
 _HOST = (("lxc.net.0.type", "none"),)  # the host's namespace
 
 

@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from sqlite3 import Connection
 
 from lxcwrap.errors import Conflict, LxcwrapError, NotPermitted, UsageError
@@ -43,7 +44,7 @@ def publish(
     with store.transaction() as db:
         dropped = _forget(db, container_id)
         taken = []
-        for port in sorted(wanted, key=lambda port: port.host_port == 0):  # those that ask for a number first
+        for port in sorted(wanted, key=_freedom):  # those that ask for a number first
             chosen, removed = _take(db, container_id, port, is_running)
             taken.append(chosen)
             dropped += removed
@@ -94,9 +95,7 @@ def published(store: Store, container_id: str) -> tuple[Port, ...]:
 def _wanted(store: Store, ports: tuple[Port, ...], exposed: tuple[str, ...], publish_all: bool) -> list[Port]:
     """Each once, with an address; with -P the exposed ones too that are not published otherwise."""
     everywhere = settings.read(store).bind
-    found = [
-        Port(port.container_port, port.protocol, _host_ip(port.host_ip or everywhere), port.host_port) for port in ports
-    ]
+    found = [replace(port, host_ip=_host_ip(port.host_ip or everywhere)) for port in ports]
     if publish_all:
         named = {(port.container_port, port.protocol) for port in ports}
         found += [
@@ -134,7 +133,9 @@ def _forget(db: Connection, container_id: str) -> list[Published]:
 
 def _take(db: Connection, container_id: str, port: Port, is_running: Running | None) -> tuple[Port, list[Published]]:
     """Insert the row of one port; returns it with its number, and what dead holders had."""
-    if port.host_port:
+    if port.host_last:
+        chosen, removed = _of_range(db, port, is_running)
+    elif port.host_port:
         removed = _clear(db, port, is_running)
         _check_free(port)
         chosen = port
@@ -145,6 +146,26 @@ def _take(db: Connection, container_id: str, port: Port, is_running: Running | N
         (chosen.host_ip, chosen.host_port, chosen.protocol, container_id, chosen.container_port),
     )
     return chosen, removed
+
+
+def _freedom(port: Port) -> int:
+    """One number, one of a range, any."""
+    return 2 if port.host_port == 0 else int(port.host_last > 0)
+
+
+def _of_range(db: Connection, port: Port, is_running: Running | None) -> tuple[Port, list[Published]]:
+    """The first free number of a range, and what dead holders had.  Raises Conflict when none is free."""
+    for number in range(port.host_port, port.host_last + 1):
+        one = replace(port, host_port=number, host_last=0)
+        try:
+            _check_free(one)
+            return one, _clear(db, one, is_running)
+        except Conflict:
+            continue
+    raise Conflict(
+        f"no {port.protocol} port between {port.host_port} and {port.host_last} is free on {port.host_ip}",
+        hint="choose another range, or stop a container that has one of them",
+    )
 
 
 def _holders(db: Connection, port: Port, number: int) -> list[Published]:
@@ -169,6 +190,7 @@ def _clear(db: Connection, port: Port, is_running: Running | None) -> list[Publi
                 f"port {_shown(port)} is already allocated to container {row['name']}",
                 hint="choose another port, or stop that container",
             )
+    for holder in holders:
         db.execute(
             "DELETE FROM published_ports WHERE protocol = ? AND host_port = ? AND host_ip = ?",
             (holder.protocol, holder.host_port, holder.host_ip),

@@ -246,7 +246,10 @@ def _explained(item: dict[str, Any]) -> Iterator[None]:
         yield
     except OSError as error:
         where = "/".join(filter(None, (item["source"] or "tmpfs", item.get("subpath"))))
-        raise CannotMount(f"cannot mount {where} at {item['target']}: {error.strerror}") from None
+        reason = error.strerror
+        if error.errno in (errno.EINVAL, errno.ENOTDIR) and item["source"]:
+            reason = f"{reason} (a directory goes on a directory only, and a file on a file)"
+        raise CannotMount(f"cannot mount {where} at {item['target']}: {reason}") from None
 
 
 def _act_as(identity: int) -> None:

@@ -120,4 +120,7 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE layers ADD COLUMN boot TEXT; -- the boot that wrote it, until its files are synced; then NULL
     """,
+    """
+    ALTER TABLE volumes ADD COLUMN moved_from TEXT; -- the name that its directory still may have: it is being renamed
+    """,
 )

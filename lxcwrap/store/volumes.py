@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lxcwrap.errors import Conflict, NotFound, Unsupported
-from lxcwrap.kernel import lock
+from lxcwrap.kernel import files, lock
 from lxcwrap.model.names import check_name
 from lxcwrap.store import staging
 from lxcwrap.store.database import Store
@@ -47,7 +47,7 @@ def create(
     if driver != "local":
         raise Unsupported(f"volume driver {driver!r} is not known", hint="the only driver is local")
     anonymous = not name
-    name = check_name(name, "volume") if name else os.urandom(32).hex()
+    name = check_name(name, "volume", exit_code=1) if name else os.urandom(32).hex()
     with lock.held(_lock(store, name)):
         known = find(store, name)
         if known:
@@ -55,17 +55,73 @@ def create(
             return known
         _discard(store, name)  # left by a crash while it was removed
         os.makedirs(store.paths.volume(name), mode=0o755)
-        volume = Volume(name, driver, labels, options, anonymous, False, time.time())
+        return _add(store, Volume(name, driver, labels, options, anonymous, False, time.time()))
+
+
+def _add(store: Store, volume: Volume) -> Volume:
+    with store.transaction() as db:
+        db.execute(
+            "INSERT INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+            (
+                volume.name, volume.driver, json.dumps(dict(volume.labels)), json.dumps(dict(volume.options)),
+                int(volume.anonymous), int(volume.filled), volume.created,
+            ),
+        )  # fmt: skip
+    return volume
+
+
+def adopt(store: Store, name: str, content: str, *, labels: tuple[tuple[str, str], ...] = ()) -> Volume:
+    """A new volume whose files are the staged directory ``content``, which is synced.  Raises Conflict."""
+    with lock.held(_lock(store, name)):
+        check_free(store, name)
+        _discard(store, name)
+        os.rename(content, store.paths.volume(name))
+        files.sync_directory(store.paths.volumes)
+        return _add(store, Volume(name, "local", labels, (), False, True, time.time()))
+
+
+def check_free(store: Store, name: str) -> None:
+    """Raises Conflict when there is a volume of the name."""
+    if find(store, name):
+        raise Conflict(f"volume {name} exists already", hint="choose another name, or remove it first")
+
+
+def rename(store: Store, name: str, new_name: str) -> None:
+    """Give a volume another name.  Raises NotFound, UsageError, or Conflict while a container uses it.
+
+    The row goes first and remembers the old name; whoever looks the volume up finishes what a crash cut.
+    """
+    get(store, name)
+    if check_name(new_name, "volume") == name:
+        raise Conflict(f"volume {name} has this name already")
+    first, second = sorted((name, new_name))
+    with lock.held(_lock(store, first)), lock.held(_lock(store, second)):
+        check_free(store, new_name)
+        _discard(store, new_name)  # left by a crash while another was removed
         with store.transaction() as db:
+            _check_unused(store, name)
             db.execute(
-                "INSERT INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (name, driver, json.dumps(dict(labels)), json.dumps(dict(options)), int(anonymous), 0, volume.created),
+                "UPDATE volumes SET name = ?, moved_from = ?, anonymous = 0 WHERE name = ?", (new_name, name, name)
             )
-        return volume
+        _finish_rename(store, new_name, name)
+        os.unlink(_lock(store, name))
+
+
+def _finish_rename(store: Store, name: str, before: str) -> None:
+    if not os.path.exists(store.paths.volume(name)):
+        try:
+            os.rename(store.paths.volume(before), store.paths.volume(name))
+        except FileNotFoundError:  # somebody else was finishing it
+            pass
+    files.sync_directory(store.paths.volumes)
+    with store.transaction() as db:
+        db.execute("UPDATE volumes SET moved_from = NULL WHERE name = ?", (name,))
 
 
 def find(store: Store, name: str) -> Volume | None:
     row = store.db.execute("SELECT * FROM volumes WHERE name = ?", (name,)).fetchone()
+    if row and row["moved_from"]:
+        _finish_rename(store, name, row["moved_from"])
     return _volume(row) if row else None
 
 
@@ -132,19 +188,25 @@ def remove(store: Store, name: str) -> None:
     get(store, name)
     with lock.held(_lock(store, name)):
         with store.transaction() as db:
-            holders = users(store, name)
-            if holders:
-                raise Conflict(
-                    f"volume {name} is in use by container {', '.join(holder[:12] for holder in holders)}",
-                    hint="remove the container first",
-                )
+            _check_unused(store, name)
             db.execute("DELETE FROM volumes WHERE name = ?", (name,))
         _discard(store, name)
         os.unlink(_lock(store, name))
 
 
+def _check_unused(store: Store, name: str) -> None:
+    holders = users(store, name)
+    if holders:
+        raise Conflict(
+            f"volume {name} is in use by container {', '.join(holder[:12] for holder in holders)}",
+            hint="remove the container first",
+        )
+
+
 def _discard(store: Store, name: str) -> None:
-    """Delete a volume's files and what a copy that was cut left behind."""
+    """Delete a volume's files and what a copy that was cut left behind; not those of one that was renamed."""
+    for row in store.db.execute("SELECT name FROM volumes WHERE moved_from = ?", (name,)).fetchall():
+        _finish_rename(store, row["name"], name)
     staging.discard(store.paths, store.paths.volume(name))
     try:
         os.unlink(store.paths.volume_marker(name))

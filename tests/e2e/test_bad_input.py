@@ -95,6 +95,10 @@ def taken(cli: Cli, busybox: str) -> str:
         (["run", "--name", "taken", "busybox", "true"], 125, "the container name 'taken' is in use by container"),
         (["create", "--name", "taken", "busybox", "true"], 125, "the container name 'taken' is in use by container"),
         (["rename", "taken", "taken"], 1, "has this name already"),
+        (["rename", "taken", "a/b"], 1, "container name 'a/b' is not allowed"),
+        (["volume", "create", "a/b"], 1, "volume name 'a/b' is not allowed"),
+        (["logs", "--since", "soon", "taken"], 1, "--since: time: 'soon' is not a duration"),
+        (["container", "prune", "-f", "--filter", "until=soon"], 1, "'soon' is not a duration"),
         (["rm", "taken"], 1, "container taken is running"),
     ],
 )  # fmt: skip

@@ -65,7 +65,7 @@ def bash(path: str, root: str, line: str) -> list[str]:
     ("line", "expected"),
     [
         ("lxcwrap insp", ["inspect"]),
-        ("lxcwrap volume i", ["inspect"]),
+        ("lxcwrap volume i", ["import", "inspect"]),
         ("lxcwrap inspect w", ["web", "worker"]),
         ("lxcwrap inspect we", ["web"]),
         ("lxcwrap top 000", ["000000000000"]),

@@ -233,6 +233,22 @@ def test_ranges_and_ports_that_the_host_chooses(cli: Cli, busybox: str) -> None:
         assert cli("ps", "-aq").out == ""
 
 
+def test_the_first_free_port_of_a_range(cli: Cli, busybox: str) -> None:
+    first = next(port for port in iter(free_port, 0) if port < 60000)
+    words = ["-p", f"{first}-{first + 2}:80"]
+    with socket.socket() as other, container(cli, "--name", "one", *words, busybox, "sleep", "100"):
+        assert cli("port", "one", "80").out == f"0.0.0.0:{first}\n"
+        bindings = cli("inspect", "-f", "{{json .HostConfig.PortBindings}}", "one").out
+        assert json.loads(bindings) == {"80/tcp": [{"HostIp": "", "HostPort": f"{first}-{first + 2}"}]}
+        other.bind(("0.0.0.0", first + 1))
+        other.listen()
+        with container(cli, "--name", "two", *words, busybox, "sleep", "100"):
+            assert cli("port", "two", "80").out == f"0.0.0.0:{first + 2}\n"
+            full = cli("run", "--rm", *words, busybox, "true", check=False)
+            said = f"no tcp port between {first} and {first + 2} is free on 0.0.0.0"
+            assert full.code == 125 and said in full.err
+
+
 def test_where_ports_are_published_by_default(cli: Cli, busybox: str, tmp_path: Path) -> None:
     file = tmp_path / "network.yaml"
     settings = {"LXCWRAP_CONFIG_DIR": str(tmp_path)}
@@ -425,8 +441,10 @@ def test_a_container_goes_out_with_the_hosts_address(cli: Cli, busybox: str, out
 
 
 def test_no_network(cli: Cli, busybox: str) -> None:
-    script = "ls /sys/class/net; ip route; cat /etc/hosts | grep -c localhost"
-    assert cli("run", "--rm", "--network", "none", busybox, "sh", "-c", script).lines == ["lo", "2"]
+    script = (
+        "ls /sys/class/net; ip route; cat /etc/hosts | grep -c localhost; ip -o -4 addr show lo | grep -o 127.0.0.1/8"
+    )
+    assert cli("run", "--rm", "--network", "none", busybox, "sh", "-c", script).lines == ["lo", "2", "127.0.0.1/8"]
 
 
 def test_the_hosts_network(cli: Cli, busybox: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,12 @@ def test_save_is_the_same_each_time_and_comes_back(cli: Cli, red: str, tmp_path:
     assert fresh_cli("images", "-q", "--no-trunc").lines == [red]
     fresh_cli("save", "-o", tmp_path / "again.tar", "red:1")
     assert (tmp_path / "again.tar").read_bytes() == archive.read_bytes()
+
+
+def test_save_writes_a_device_and_does_not_replace_it(cli: Cli, red: str, tmp_path: Path) -> None:
+    os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    cli("save", "-o", tmp_path / "null", red)
+    assert stat.S_ISCHR(os.stat(tmp_path / "null").st_mode)
 
 
 def test_save_refuses_a_terminal_and_leaves_no_half_file(cli: Cli, red: str, tmp_path: Path) -> None:

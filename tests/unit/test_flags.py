@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from lxcwrap.cli.flags import plain
 from lxcwrap.cli.refused import refused
 from lxcwrap.errors import UsageError
+from lxcwrap.model import run_flags
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -62,3 +63,12 @@ def test_a_refused_switch_takes_no_value() -> None:
 def test_refused_flags_are_not_in_the_help_and_harmless_when_absent() -> None:
     assert "gpus" not in CliRunner().invoke(sample, ["--help"]).output
     assert "('w',)" in CliRunner().invoke(sample, ["w"]).output
+
+
+def test_a_file_of_variables_ends_its_lines_at_newlines_only() -> None:
+    content = "\ufeffA=1\r\n# no\n\nB=x\x0cy\u2028z\nHOME\nNOPE"
+    assert run_flags.environment_file(content, "env", {"HOME": "/h"}) == ["A=1", "B=x\x0cy\u2028z", "HOME=/h"]
+
+
+def test_the_source_of_a_volume_is_a_plain_path() -> None:
+    assert run_flags.volume("/nowhere/../tmp//x/:/y").source == "/tmp/x"

@@ -34,6 +34,9 @@ BOUND = Published("127.0.0.1", 53, "udp", "c2", 5353, "10.9.8.3")
         ("53:53/udp", [Port(53, "udp", "", 53)]),
         ("9000-9001:90-91", [Port(90, "tcp", "", 9000), Port(91, "tcp", "", 9001)]),
         ("90-91/sctp", [Port(90, "sctp"), Port(91, "sctp")]),
+        ("0:80", [Port(80)]),
+        ("127.0.0.1:0:80/udp", [Port(80, "udp", "127.0.0.1")]),
+        ("9000-9002:80", [Port(80, "tcp", "", 9000, 9002)]),
     ],
 )
 def test_published_ports(text: str, expected: list[Port]) -> None:

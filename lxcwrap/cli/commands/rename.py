@@ -22,4 +22,4 @@ def command(app: App, container: str, name: str) -> None:
     found = containers.resolve(app.store, container)
     if name == found.name:
         raise Conflict(f"container {name} has this name already")
-    containers.rename(app.store, found.id, check_name(name, "container"))
+    containers.rename(app.store, found.id, check_name(name, "container", exit_code=1))

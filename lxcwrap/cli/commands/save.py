@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 
 from lxcwrap.cli.app import App, pass_app
+from lxcwrap.cli.written import written
 
 group = "image"
 
@@ -32,17 +32,7 @@ def command(app: App, names: tuple[str, ...], output: str) -> None:
     from lxcwrap.storage import driver as drivers
 
     driver = drivers.choose(app.store, app.storage_driver)
-    if not output:
-        if sys.stdout.isatty():
-            raise LxcwrapError("cannot save to a terminal", hint="use -o FILE or redirect the output")
-        save.save(app.store, driver, names, sys.stdout.buffer)
-        return
-    beside = f"{output}.{os.getpid()}.part"
-    try:
-        with open(beside, "wb") as out:
-            save.save(app.store, driver, names, out)
-        os.rename(beside, output)
-    except BaseException:
-        if os.path.exists(beside):
-            os.unlink(beside)
-        raise
+    if not output and sys.stdout.isatty():
+        raise LxcwrapError("cannot save to a terminal", hint="use -o FILE or redirect the output")
+    with written(output) as out:
+        save.save(app.store, driver, names, out)

@@ -1,0 +1,112 @@
+"""Volumes by themselves: cp, export, import, rename, and what a crash leaves of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lxcwrap.model.paths import Paths
+from lxcwrap.store import volumes
+from lxcwrap.store.database import Store
+
+
+@pytest.fixture
+def filled(cli: Any, busybox: str) -> str:
+    """A volume with a file of another user's."""
+    cli("volume", "rm", "-f", "src", "dst")
+    script = "echo hello >/v/file; chown 1000:1001 /v/file; ln -s /etc/passwd /v/link"
+    cli("run", "--rm", "--network", "none", "-v", "src:/v", busybox, "sh", "-c", script)
+    return "src"
+
+
+def listing(cli: Any, busybox: str, volume: str) -> list[str]:
+    words = ("run", "--rm", "--network", "none", "-v", f"{volume}:/v", busybox, "sh", "-c")
+    return list(cli(*words, "cd /v; stat -c '%n %u %g %F' *; cat file").lines)
+
+
+def test_export_and_import(cli: Any, busybox: str, filled: str, tmp_path: Path) -> None:
+    cli("volume", "export", "-o", tmp_path / "v.tar", filled)
+    names = subprocess.run(["tar", "tf", tmp_path / "v.tar"], capture_output=True, check=True, text=True).stdout
+    assert sorted(names.split()) == ["file", "link"]
+    assert cli("volume", "import", "--label", "a=b", "dst", tmp_path / "v.tar").out == "dst\n"
+    assert listing(cli, busybox, "dst") == listing(cli, busybox, filled)
+    assert cli("volume", "ls", "-q", "--filter", "label=a=b").lines == ["dst"]
+    taken = cli("volume", "import", "dst", tmp_path / "v.tar", check=False)
+    assert (taken.code, "volume dst exists already" in taken.err) == (1, True)
+
+
+def test_import_from_a_stream_that_is_cut(cli: Any, tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+        (tmp_path / "big").write_bytes(os.urandom(200_000))
+        archive.add(tmp_path / "big", "big")
+    refused = cli("volume", "import", "cut", input=whole.getvalue()[:100_000], check=False)
+    assert refused.code != 0
+    assert len(refused.err.splitlines()) == 1
+    assert "cut" not in cli("volume", "ls", "-q").lines
+    assert not os.path.exists(Paths(cli.root).volume("cut"))
+    assert os.listdir(Paths(cli.root).staging) == []
+
+
+def test_import_that_climbs_out(cli: Any, tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("../climbed"))
+    refused = cli("volume", "import", "climber", input=stream.getvalue(), check=False)
+    assert refused.code != 0
+    assert ".." in refused.err
+    assert not os.path.exists(f"{cli.root}/volumes/climbed")
+
+
+def test_copy(cli: Any, filled: str, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("from the host\n")
+    cli("volume", "cp", tmp_path / "in", f"{filled}:/")
+    cli("volume", "cp", f"{filled}:/in", tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "from the host\n"
+    cli("volume", "cp", "-L", f"{filled}:/link", tmp_path / "leads", check=False)
+    assert not (tmp_path / "leads").exists(), "the link is followed beneath the volume alone"
+    missing = cli("volume", "cp", f"{filled}:/nothing", tmp_path, check=False)
+    assert missing.err == "lxcwrap: could not find the file /nothing in volume src\n"
+    assert cli("volume", "cp", "nowhere:/x", tmp_path, check=False).err == "lxcwrap: no such volume: nowhere\n"
+
+
+def test_rename(cli: Any, busybox: str, filled: str) -> None:
+    before = listing(cli, busybox, filled)
+    cli("create", "--name", "holder", "-v", f"{filled}:/v", busybox)
+    refused = cli("volume", "rename", filled, "dst", check=False)
+    assert (refused.code, "is in use by container" in refused.err) == (1, True)
+    cli("rm", "holder")
+    cli("volume", "rename", filled, "dst")
+    assert listing(cli, busybox, "dst") == before
+    assert filled not in cli("volume", "ls", "-q").lines
+    assert not os.path.exists(Paths(cli.root).volume(filled))
+    cli("volume", "create", "other")
+    assert "exists already" in cli("volume", "rename", "dst", "other", check=False).err
+
+
+@pytest.mark.parametrize("first", ["src", "dst"])
+def test_rename_that_is_cut(
+    cli: Any, busybox: str, filled: str, needs: Callable[..., None], tmp_path: Path, first: str
+) -> None:
+    """Killed once the new name is known and the directory still has the old one; either name may be used first."""
+    needs("strace")
+    before = listing(cli, busybox, filled)
+    kill = ["-e", "trace=rename", "-e", "inject=rename:signal=KILL:when=1"]
+    argv = ["strace", "-f", "-q", "-o", str(tmp_path / "log"), *kill, *cli.argv("volume", "rename", filled, "dst")]
+    subprocess.run(argv, env=cli.environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert "killed by SIGKILL" in (tmp_path / "log").read_text()
+    if first == "src":
+        cli("volume", "create", "src")  # a new one, which must not take the old one's files away
+        assert os.listdir(Paths(cli.root).volume("src")) == []
+    assert listing(cli, busybox, "dst") == before
+    store = Store(Paths(cli.root))
+    assert volumes.get(store, "dst").filled
+    assert store.db.execute("SELECT count(*) FROM volumes WHERE moved_from IS NOT NULL").fetchone()[0] == 0
+    store.close()
