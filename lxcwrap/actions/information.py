@@ -14,7 +14,7 @@ from typing import Any
 
 from lxcwrap import __version__
 from lxcwrap.actions import listing, stats, versions
-from lxcwrap.errors import LxcwrapError
+from lxcwrap.errors import Conflict, LxcwrapError
 from lxcwrap.model.godata import GoMap
 from lxcwrap.model.image import Platform
 from lxcwrap.runtime import host
@@ -23,11 +23,14 @@ from lxcwrap.store import images, staging
 from lxcwrap.store.database import Store
 
 
-def document(store: Store) -> dict[str, Any]:
-    """The whole page, by Docker's names; ours besides are UserNamespaces and UserNamespacesReason."""
+def document(store: Store, wanted: str | None) -> dict[str, Any]:
+    """The whole page, by Docker's names; ours besides are UserNamespaces and UserNamespacesReason.
+
+    ``wanted`` is the storage driver that was asked for.
+    """
     states = Counter(entry.state.status for entry in listing.select(store, everything=True))
     system, kernel = host.facts(), os.uname()
-    driver, reason = _storage(store)
+    driver, reason = _storage(store, wanted)
     return {
         "ID": store.paths.tag,
         "Containers": sum(states.values()),
@@ -70,12 +73,14 @@ def document(store: Store) -> dict[str, Any]:
     }
 
 
-def _storage(store: Store) -> tuple[str, str]:
+def _storage(store: Store, wanted: str | None) -> tuple[str, str]:
     """The storage driver's name, and why containers have no user namespaces ('' when they have)."""
     try:
-        driver = drivers.choose(store, None)
+        driver = drivers.choose(store, wanted)
         with staging.directory(store.paths, "probe") as directory:
             return drivers.name_of(driver), driver.no_user_namespaces(directory)
+    except Conflict:  # another one was asked for
+        raise
     except LxcwrapError as error:
         return "", error.message
 

@@ -139,6 +139,10 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 @click.pass_context
 def cli(ctx: click.Context, root: str | None, storage_driver: str | None, debug: bool) -> None:
     """Docker's workflow on LXC, without a daemon."""
+    if storage_driver:
+        from lxcwrap.storage import driver
+
+        driver.load(storage_driver)  # what is none is refused by commands that need none, too
     ctx.obj = App(root, storage_driver, debug)
 
 

@@ -142,6 +142,17 @@ class History(Record):
     comment: str = ""
     empty_layer: bool = False
 
+    @classmethod
+    def from_json(cls, plain: Any) -> History:
+        """What is null or not a text stands for ''.  Raises Corrupt."""
+        if not isinstance(plain, dict):
+            raise Corrupt(f"not an image configuration: a line of its history is {json.dumps(plain)[:80]}")
+        texts = {name: plain.get(name) for name in ("created", "created_by", "author", "comment")}
+        return cls(
+            **{name: text for name, text in texts.items() if isinstance(text, str)},
+            empty_layer=plain.get("empty_layer") is True,
+        )
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -225,15 +236,13 @@ class ImageConfig:
         rootfs = plain.get("rootfs") if isinstance(plain, dict) else None
         if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), (list, type(None))):
             raise Corrupt("not an image configuration: rootfs.diff_ids is missing")
-        known = History.__dataclass_fields__
-        lines = plain.get("history") or []
         return cls(
             platform=Platform.from_json(plain),
             created=str(plain.get("created") or ""),
             author=str(plain.get("author") or ""),
             config=RunConfig.from_json(plain.get("config")),
             diff_ids=tuple(digests.check(item, "diff ID") for item in rootfs.get("diff_ids") or ()),
-            history=tuple(History(**{k: v for k, v in line.items() if k in known}) for line in lines),
+            history=tuple(History.from_json(line) for line in plain.get("history") or ()),
         )
 
     def to_bytes(self) -> bytes:

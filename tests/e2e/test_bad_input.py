@@ -210,8 +210,16 @@ def test_kernel_without_overlay(fresh_cli: Cli, tmp_path: Path) -> None:
     assert fresh_cli("info", "-f", "{{.Driver}}").out == "vfs\n"
     assert "copies every layer whole" in fresh_cli("info").err
     assert fresh_cli("run", "--rm", "busybox", "echo", "alive").out == "alive\n"
-    changed = fresh_cli("--storage-driver", "overlay", "run", "--rm", "busybox", "true", check=False)
-    refused(changed, 125, "uses the storage driver vfs, not overlay")
+    for code, verb in ((125, ("run", "--rm", "busybox", "true")), (1, ("info",))):
+        changed = fresh_cli("--storage-driver", "overlay", *verb, check=False)
+        refused(changed, code, "uses the storage driver vfs, not overlay")
+
+
+def test_storage_driver_of_a_new_root(fresh_cli: Cli) -> None:
+    refused(fresh_cli("--storage-driver", "nosuch", "images", check=False), 125, "no storage driver 'nosuch'")
+    asked = {"LXCWRAP_STORAGE_DRIVER": "vfs"}
+    assert fresh_cli("info", "-f", "{{.Driver}}", env=asked).out == "vfs\n", "what shows it chooses it, too"
+    assert fresh_cli("info", "-f", "{{.Driver}}").out == "vfs\n"
 
 
 def no_fsopen() -> None:

@@ -70,6 +70,14 @@ def test_chain_ids_are_those_of_the_specification() -> None:
     )
 
 
+def test_history_of_the_wrong_kinds_is_no_trouble() -> None:
+    line = {"created": None, "created_by": 5, "comment": "x", "empty_layer": "yes", "author": [], "more": 1}
+    config = ImageConfig.from_json({"rootfs": {"diff_ids": []}, "history": [line]})
+    assert config.history == (History(comment="x"),)
+    with pytest.raises(Corrupt):
+        ImageConfig.from_json({"rootfs": {"diff_ids": []}, "history": ["x"]})
+
+
 @pytest.mark.parametrize("text", ["", "sha256:abc", "md5:" + "a" * 64, A + "0", A.upper(), "sha256:" + "g" * 64])
 def test_only_sha256_digests_pass(text: str) -> None:
     with pytest.raises(Corrupt):

@@ -30,7 +30,7 @@ def command(app: App, template: str) -> None:
 
     if template and template != "json":
         compile_template(template)
-    document = information.document(app.store)
+    document = information.document(app.store, app.storage_driver)
     if template == "json":
         click.echo(to_json(document))
     elif template:
