@@ -23,6 +23,7 @@ def test_it_becomes_the_program_with_the_identity(tmp_path: Path) -> None:
     shown = "Uid:|Gid:|Groups:|CapBnd:"
     done = subprocess.run(
         [made(tmp_path, 0, 21), "/bin/grep", "any name", "-E", shown, "/proc/self/status"],
+        input="",  # the program takes its stdin over: not the machine's /dev/null
         capture_output=True,
         text=True,
         env={"A": "b"},
@@ -36,11 +37,11 @@ def test_it_becomes_the_program_with_the_identity(tmp_path: Path) -> None:
 
 def test_arguments_and_environment_are_passed_on(tmp_path: Path) -> None:
     argv = [made(tmp_path), "/bin/sh", "sh", "-c", 'echo "$0" "$@" "$A"', "name", "one two", ""]
-    assert subprocess.run(argv, capture_output=True, text=True, env={"A": "b"}).stdout == "name one two  b\n"
+    assert subprocess.run(argv, input="", capture_output=True, text=True, env={"A": "b"}).stdout == "name one two  b\n"
 
 
 def test_what_cannot_be_executed_exits_126(tmp_path: Path) -> None:
-    assert subprocess.run([made(tmp_path), "/nowhere", "x"]).returncode == 126
+    assert subprocess.run([made(tmp_path), "/nowhere", "x"], input=b"").returncode == 126
 
 
 @pytest.mark.parametrize(("machine", "number"), [("x86_64", 62), ("aarch64", 183)])
