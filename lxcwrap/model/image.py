@@ -45,7 +45,7 @@ class Descriptor:
     @classmethod
     def from_json(cls, plain: Any) -> Descriptor:
         """Raises Corrupt when the document is not a descriptor."""
-        if not isinstance(plain, dict) or not isinstance(plain.get("size"), int) or plain["size"] < 0:
+        if not isinstance(plain, dict) or not isinstance(plain.get("size"), int) or not 0 <= plain["size"] < 1 << 63:
             raise Corrupt(f"not a descriptor: {json.dumps(plain)[:120]}")
         platform = plain.get("platform")
         return cls(
@@ -254,6 +254,18 @@ class ImageConfig:
         plain["rootfs"] = {"type": "layers", "diff_ids": list(self.diff_ids)}
         plain["history"] = [line.to_json() for line in self.history]
         return encode(plain)
+
+
+def decode(content: bytes) -> Any:
+    """JSON from strangers.  Raises ValueError, for what is nested too deep and for halves of characters too."""
+    try:
+        plain = json.loads(content)
+        json.dumps(plain, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character") from None
+    return plain
 
 
 def encode(plain: Any) -> bytes:
