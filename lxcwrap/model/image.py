@@ -190,14 +190,14 @@ class RunConfig:
             item = plain.get(key) or ()
             values[name] = (item,) if isinstance(item, str) else tuple(map(str, item))
         for name, key in cls._sets.items():
-            values[name] = tuple(sorted(plain.get(key) or ()))
+            values[name] = tuple(sorted({str(item) for item in plain.get(key) or ()}))
         for name, key in cls._texts.items():
             values[name] = str(plain.get(key) or "")
         values["labels"] = tuple(sorted((str(k), str(v)) for k, v in (plain.get("Labels") or {}).items()))
         check = plain.get("Healthcheck")
         if isinstance(check, dict):
             times = {name: int(check.get(key) or 0) for name, key in cls._health.items()}
-            values["health"] = HealthCheck(test=tuple(check.get("Test") or ()), **times)
+            values["health"] = HealthCheck(test=tuple(map(str, check.get("Test") or ())), **times)
         return cls(**values)
 
     def to_json(self) -> dict[str, Any]:

@@ -33,3 +33,9 @@ def test_case(case: Path) -> None:
         assert caught.value.message == (case / "error.txt").read_text().strip()
     else:
         assert _plan(text) == json.loads((case / "expected.json").read_text())
+
+
+def test_empty_trigger_of_a_base_names_the_line() -> None:
+    dockerfile = stages.resolve(parser.parse("ARG x\nFROM b\n", "Dockerfile"), {}, "", AMD64, AMD64)
+    with pytest.raises(BuildError, match="Dockerfile:2: an instruction is empty"):
+        plan_stage(dockerfile, dockerfile.stages[0], RunConfig(on_build=(" ",)), "", {}, AMD64, {})

@@ -70,6 +70,11 @@ def test_chain_ids_are_those_of_the_specification() -> None:
     )
 
 
+def test_sets_of_the_wrong_kinds_become_texts() -> None:
+    config = RunConfig.from_json({"ExposedPorts": [[], 80], "Healthcheck": {"Test": [1]}})
+    assert config.exposed == ("80", "[]") and config.health == HealthCheck(test=("1",))
+
+
 def test_history_of_the_wrong_kinds_is_no_trouble() -> None:
     line = {"created": None, "created_by": 5, "comment": "x", "empty_layer": "yes", "author": [], "more": 1}
     config = ImageConfig.from_json({"rootfs": {"diff_ids": []}, "history": [line]})
