@@ -257,10 +257,10 @@ class ImageConfig:
 
 
 def decode(content: bytes) -> Any:
-    """JSON from strangers.  Raises ValueError, for what is nested too deep and for halves of characters too."""
+    """JSON from strangers.  Raises ValueError: for deep nesting, halves of characters and endless numbers too."""
     try:
         plain = json.loads(content)
-        json.dumps(plain, ensure_ascii=False).encode()
+        json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     except UnicodeEncodeError:
