@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from lxcwrap.actions import build_network, images
+from lxcwrap.actions.disk import full_is_said
 from lxcwrap.build import cache, context, parser, stages
 from lxcwrap.build.context import Context
 from lxcwrap.build.executor import Base, Execution, Settings, StageResult, finish, timestamp
@@ -66,7 +67,7 @@ def build(store: Store, driver: Driver, request: Request, stdin: BinaryIO, repor
     platform = _platform(request.platform)
     staging.sweep(store.paths)
     try:
-        with layers.keeping(store), staging.directory(store.paths, "build") as place:
+        with full_is_said(store.paths), layers.keeping(store), staging.directory(store.paths, "build") as place:
             os.chmod(place, 0o711)  # containers' roots pass through it
             with context.opened(request.context, request.dockerfile, stdin, place) as given:
                 image_id = _Build(store, driver, request, platform, given, report, place).image()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lxcwrap.actions import images
 from lxcwrap.actions.container_files import frozen
+from lxcwrap.actions.disk import full_is_said
 from lxcwrap.archive.pipeline import transfer
 from lxcwrap.build import change
 from lxcwrap.errors import UsageError
@@ -34,13 +35,14 @@ def commit(
 ) -> str:
     """Make the image, tag it when ``name`` is given, and return its ID.
 
-    ``changes`` are Dockerfile instructions.  Raises UsageError, BuildError, Unsafe or OSError; then nothing is left.
+    ``changes`` are Dockerfile instructions.
+    Raises UsageError, BuildError, Unsafe, NoSpace or OSError; then nothing is left.
     """
     reference = target(name)
     parent = stored.get(store, container.image_id) if container.image_id else None
     below = stored.config(store, parent.id) if parent else ImageConfig(platform=Platform.host())
     run_config = change.apply(run_config_of(container.config, below.config), changes)
-    with keeping(store):
+    with full_is_said(store.paths), keeping(store):
         layer = _layer(store, container, pause)
         line = History(
             created=now(),

@@ -9,6 +9,7 @@ from typing import Any
 from lxcwrap.actions import images
 from lxcwrap.actions.commit import now, target
 from lxcwrap.actions.container_files import opened
+from lxcwrap.actions.disk import full_is_said
 from lxcwrap.archive import compression
 from lxcwrap.archive.compression import Sink, Source
 from lxcwrap.archive.write import write_tree
@@ -44,11 +45,11 @@ def import_image(
 ) -> str:
     """An image of one layer from a tar, compressed or not; returns its ID.
 
-    Raises Corrupt, Unsafe, UsageError or BuildError; then nothing is left.
+    Raises Corrupt, Unsafe, UsageError, NoSpace or BuildError; then nothing is left.
     """
     reference = target(name)
     config = change.apply(RunConfig(), changes)
-    with keeping(store):
+    with full_is_said(store.paths), keeping(store):
         layer = layers.add_stream(store, driver, compression.reader(stream), None)
         created = now()
         image = ImageConfig(

@@ -7,7 +7,6 @@ names in it are keys here and never paths.  Source: OCI image spec, image-layout
 from __future__ import annotations
 
 import hashlib
-import json
 import posixpath
 import tarfile
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Any
 
 from lxcwrap.archive.compression import Source
 from lxcwrap.errors import Corrupt
-from lxcwrap.model.image import INDEXES, MANIFESTS, Descriptor, Manifest, Platform
+from lxcwrap.model.image import INDEXES, MANIFESTS, Descriptor, Manifest, Platform, decode
 
 ENTRY_LIMIT = 100_000  # members of an archive
 DOCUMENT_LIMIT = 16 << 20  # bytes of one of its JSON documents
@@ -96,7 +95,7 @@ class Archive:
         with open(member.path, "rb") as stream:
             content = stream.read()
         try:
-            return content, json.loads(content)
+            return content, decode(content)
         except ValueError:
             raise Corrupt(f"{name!r:.200} in the image archive is not JSON") from None
 
@@ -115,7 +114,7 @@ class Archive:
                 return tuple(self._from_layout(platform))
             if self.get("manifest.json"):
                 return tuple(self._from_docker())
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise Corrupt(f"the image archive's documents cannot be read: {error!r:.200}") from None
         raise Corrupt("not an image archive: neither manifest.json nor index.json is in it")
 
@@ -123,7 +122,7 @@ class Archive:
         for entry in self.document("manifest.json")[1]:
             content, _ = self.document(entry["Config"])
             layers = tuple(self.member(name) for name in entry.get("Layers") or ())
-            yield Found(content, layers, tuple(entry.get("RepoTags") or ()))
+            yield Found(content, layers, _texts(entry.get("RepoTags")))
 
     def _from_layout(self, platform: Platform) -> Iterator[Found]:
         """One image for each manifest; the names of one manifest are gathered."""
@@ -151,6 +150,7 @@ class Archive:
             return Descriptor(top.media_type, top.digest, top.size) if wanted else None
         if top.media_type not in INDEXES or not self.get(_blob_name(top)):
             return None
+        self.blob(top)
         entries = [Descriptor.from_json(entry) for entry in self.document(_blob_name(top))[1].get("manifests") or ()]
         for entry in entries:
             if (not entry.platform or entry.platform.matches(platform)) and self.get(_blob_name(entry)):
@@ -162,7 +162,15 @@ class Archive:
         if not self.get("manifest.json"):
             return {}
         entries = self.document("manifest.json")[1]
-        return {self.member(entry["Config"]).digest: list(entry.get("RepoTags") or ()) for entry in entries}
+        return {self.member(entry["Config"]).digest: list(_texts(entry.get("RepoTags"))) for entry in entries}
+
+
+def _texts(items: Any) -> tuple[str, ...]:
+    """Raises Corrupt."""
+    items = items or ()
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+        raise Corrupt(f"the image archive's names are no list of texts: {items!r:.100}")
+    return tuple(items)
 
 
 def _name(annotations: dict[str, Any]) -> list[str]:

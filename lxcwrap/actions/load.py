@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from lxcwrap.model.image import (
     ImageConfig,
     Manifest,
     Platform,
+    decode,
 )
 from lxcwrap.storage.driver import Driver
 from lxcwrap.store import blobs, images, layers, staging
@@ -92,7 +92,7 @@ def _enter(store: Store, driver: Driver, found: Found, stage: str, progress: Pro
 
 def _config(found: Found) -> ImageConfig:
     try:
-        config = ImageConfig.from_json(json.loads(found.config))
+        config = ImageConfig.from_json(decode(found.config))
     except (ValueError, TypeError, AttributeError) as error:
         raise Corrupt(f"the image archive's configuration cannot be read: {error}") from None
     if len(config.diff_ids) != len(found.layers):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from lxcwrap.actions.layer_fetch import Fetch, Wanted
 from lxcwrap.actions.progress import SILENT, Progress
 from lxcwrap.errors import Corrupt, LxcwrapError, NotFound, RegistryError, Unsafe
 from lxcwrap.model import digest as digests
-from lxcwrap.model.image import INDEXES, LAYERS, Descriptor, ImageConfig, Manifest, Platform
+from lxcwrap.model.image import INDEXES, LAYERS, Descriptor, ImageConfig, Manifest, Platform, decode
 from lxcwrap.model.reference import Reference
 from lxcwrap.registry import client as registry
 from lxcwrap.registry.client import Client, Document
@@ -97,7 +96,13 @@ def _choose(client: Client, reference: Reference, platform: Platform | None) -> 
     for _ in range(NESTING):
         if document.media_type not in INDEXES:
             break
-        document = client.manifest(_for_platform(document, platform or Platform.host(), reference).digest)
+        described = _for_platform(document, platform or Platform.host(), reference)
+        document = client.manifest(described.digest)
+        if len(document.content) != described.size:
+            raise Corrupt(
+                f"{reference.familiar}: the manifest {described.digest} is {len(document.content)} bytes,"
+                f" its index says {described.size}"
+            )
     if document.media_type in INDEXES:
         raise RegistryError(f"{reference.familiar} is an index of indexes of indexes")
     manifest = Manifest.from_json({"mediaType": document.media_type, **document.parsed()})
@@ -108,7 +113,10 @@ def _choose(client: Client, reference: Reference, platform: Platform | None) -> 
 
 
 def _for_platform(index: Document, wanted: Platform, reference: Reference) -> Descriptor:
-    entries = [Descriptor.from_json(entry) for entry in index.parsed().get("manifests") or []]
+    listed = index.parsed().get("manifests") or []
+    if not isinstance(listed, list):
+        raise Corrupt(f"{reference.familiar} is an index without a list of manifests")
+    entries = [Descriptor.from_json(entry) for entry in listed]
     fitting = [entry for entry in entries if entry.platform is None or entry.platform.matches(wanted)]
     exact = [entry for entry in fitting if entry.platform and entry.platform.variant == wanted.variant]
     if not fitting:
@@ -125,7 +133,7 @@ def _config(store: Store, found: Found, platform: Platform | None, reference: Re
     else:
         content = found.client.document(described.digest, described.size)
     try:
-        config = ImageConfig.from_json(json.loads(content))
+        config = ImageConfig.from_json(decode(content))
     except (ValueError, TypeError, AttributeError) as error:
         raise Corrupt(f"{reference.familiar}: its configuration cannot be read ({error})") from error
     if len(config.diff_ids) != len(found.manifest.layers):

@@ -15,6 +15,7 @@ import lxcwrap
 from lxcwrap.actions import images as image_actions
 from lxcwrap.actions.bases import finish
 from lxcwrap.actions.bases.making import Making
+from lxcwrap.actions.disk import full_is_said
 from lxcwrap.errors import LxcwrapError, NotFound, Unsupported, UsageError
 from lxcwrap.model import reference as references
 from lxcwrap.model import template as templates
@@ -132,7 +133,7 @@ def build(store: Store, driver: Driver, request: Request, say: Callable[[str], N
     if any(name.digest for name in names):
         raise UsageError("a name of an image cannot have a digest", exit_code=1)
     staging.sweep(store.paths)
-    with layers.keeping(store), staging.directory(store.paths, "template") as place:
+    with full_is_said(store.paths), layers.keeping(store), staging.directory(store.paths, "template") as place:
         making = _making(template, place, wanted, say)
         image_id = _make(store, driver, making, wanted)
         for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -235,9 +236,18 @@ class StageWork:
             if not cached:
                 self._carry_out(step, content, number)
         except BaseException as error:
-            report.failed(number, str(error))
-            raise
+            failure = self._understood(step, error)
+            report.failed(number, str(failure))
+            if failure is error:
+                raise
+            raise failure from error
         report.done(number, cached=cached)
+
+    def _understood(self, step: Step, error: BaseException) -> BaseException:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = "free some space: lxcwrap image prune"
+            return step.line.error(f"the disk that holds {self.settings.paths.root} is full", hint)
+        return error
 
     def _content(self, step: Step) -> files.Content | None:
         return files.content(self, step) if isinstance(step, Copy) else None

@@ -15,17 +15,18 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!-]")
 
 def expand(text: str, values: Mapping[str, str], line: Line) -> str:
     """One word.  An unset variable is empty.  Raises BuildError for what does not parse, or ``${x:?text}``."""
-    return _Scanner(text, values, line).word("")
+    return _Scanner(text, values, line).whole()
 
 
 def expand_words(text: str, values: Mapping[str, str], line: Line) -> list[str]:
     """Words by white space after expansion, so that a variable may hold several."""
     scanner = _Scanner(text, values, line)
     scanner.splits = True
-    joined = scanner.word("")
+    joined = scanner.whole()
     return [word for word in joined.split(_BREAK) if word]
 
 
+LIMIT = 1024 * 1024  # characters that the variables of a word may add
 _BREAK = "\0"  # between words; a Dockerfile that holds it is refused before
 
 
@@ -38,8 +39,15 @@ class _Scanner:
         self.values = values
         self.line = line
         self.splits = False
+        self.added = 0
         if _BREAK in text:
             raise line.error("a NUL character stands in the instruction")
+
+    def whole(self) -> str:
+        try:
+            return self.word("")
+        except RecursionError:
+            raise self.line.error(f"variables are nested too deep: {self.text!r:.100}") from None
 
     def word(self, stop: str) -> str:
         """Up to one of the ``stop`` characters or the end."""
@@ -92,6 +100,13 @@ class _Scanner:
         raise self.line.error(f"a double quote is not closed: {self.text!r:.100}")
 
     def _variable(self) -> str:
+        value = self._value()
+        self.added += len(value)
+        if self.added > LIMIT:
+            raise self.line.error(f"with its variables filled in it is longer than {LIMIT} characters")
+        return value
+
+    def _value(self) -> str:
         self.at += 1
         if self.text[self.at : self.at + 1] == "{":
             return self._braces()

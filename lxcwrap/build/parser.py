@@ -82,6 +82,8 @@ def _logical(rows: list[str], escape: str, file: str) -> list[tuple[int, int, st
 
 def parse_line(joined: str, file: str, number: int, last: int, escape: str = "\\") -> Line:
     """One instruction.  Raises BuildError for an unknown keyword or one without arguments."""
+    if not joined.strip():
+        raise BuildError(f"{file}:{number}: an instruction is empty")
     word, rest = _first_word(joined)
     keyword = word.upper()
     if not keywords.known(keyword):

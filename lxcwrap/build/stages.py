@@ -16,6 +16,7 @@ from lxcwrap.errors import BuildError
 from lxcwrap.model.image import Platform
 
 SCRATCH = "scratch"
+STAGE_LIMIT = 500  # each has a thread
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def resolve(
         raise BuildError(f"{lines[0].file}:{lines[-1].number}: no stage: FROM is missing")
     stages: list[StageSource] = []
     begins = [at for at in range(first, len(instructions)) if isinstance(instructions[at], From)]
+    if len(begins) > STAGE_LIMIT:
+        raise instructions[begins[STAGE_LIMIT]].line.error(f"there are more than {STAGE_LIMIT} stages")
     for begin, end in zip(begins, [*begins[1:], len(instructions)], strict=True):
         head = instructions[begin]
         assert isinstance(head, From)

@@ -45,7 +45,7 @@ class Descriptor:
     @classmethod
     def from_json(cls, plain: Any) -> Descriptor:
         """Raises Corrupt when the document is not a descriptor."""
-        if not isinstance(plain, dict) or not isinstance(plain.get("size"), int) or plain["size"] < 0:
+        if not isinstance(plain, dict) or not isinstance(plain.get("size"), int) or not 0 <= plain["size"] < 1 << 63:
             raise Corrupt(f"not a descriptor: {json.dumps(plain)[:120]}")
         platform = plain.get("platform")
         return cls(
@@ -190,14 +190,14 @@ class RunConfig:
             item = plain.get(key) or ()
             values[name] = (item,) if isinstance(item, str) else tuple(map(str, item))
         for name, key in cls._sets.items():
-            values[name] = tuple(sorted(plain.get(key) or ()))
+            values[name] = tuple(sorted({str(item) for item in plain.get(key) or ()}))
         for name, key in cls._texts.items():
             values[name] = str(plain.get(key) or "")
         values["labels"] = tuple(sorted((str(k), str(v)) for k, v in (plain.get("Labels") or {}).items()))
         check = plain.get("Healthcheck")
         if isinstance(check, dict):
             times = {name: int(check.get(key) or 0) for name, key in cls._health.items()}
-            values["health"] = HealthCheck(test=tuple(check.get("Test") or ()), **times)
+            values["health"] = HealthCheck(test=tuple(map(str, check.get("Test") or ())), **times)
         return cls(**values)
 
     def to_json(self) -> dict[str, Any]:
@@ -254,6 +254,18 @@ class ImageConfig:
         plain["rootfs"] = {"type": "layers", "diff_ids": list(self.diff_ids)}
         plain["history"] = [line.to_json() for line in self.history]
         return encode(plain)
+
+
+def decode(content: bytes) -> Any:
+    """JSON from strangers.  Raises ValueError: for deep nesting, halves of characters and endless numbers too."""
+    try:
+        plain = json.loads(content)
+        json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character") from None
+    return plain
 
 
 def encode(plain: Any) -> bytes:

@@ -79,6 +79,10 @@ def parse(text: str) -> Reference:
     return Reference(domain, path, tag or "", digest)
 
 
+def is_tag(text: str) -> bool:
+    return bool(_TAG.fullmatch(text))
+
+
 def parse_repository(text: str) -> Reference:
     """A reference without tag and digest.  Raises UsageError."""
     reference = parse(text)

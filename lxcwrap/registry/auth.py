@@ -5,7 +5,6 @@ Source: distribution's token authentication specification, RFC 6750, RFC 9110 se
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from lxcwrap.errors import RegistryError
+from lxcwrap.model.image import decode
 from lxcwrap.registry.credentials import Credentials
 from lxcwrap.registry.failure import redacted, refusal
 from lxcwrap.registry.transport import Request, Response, Transport
@@ -137,7 +137,7 @@ def _refresh(realm: str, service: str, scopes: tuple[str, ...], token: str) -> R
 
 def _parse(body: bytes, realm: str) -> _Token:
     try:
-        plain = json.loads(body)
+        plain = decode(body)
         value = plain.get("token") or plain.get("access_token")
         life = float(plain.get("expires_in") or SHORTEST_LIFE)
     except (ValueError, AttributeError, TypeError):

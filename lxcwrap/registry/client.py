@@ -5,26 +5,27 @@ Source: OCI distribution spec v1.1.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from lxcwrap.errors import Corrupt, RegistryError
 from lxcwrap.model import digest as digests
-from lxcwrap.model.image import INDEXES, MANIFESTS
-from lxcwrap.model.reference import DEFAULT_DOMAIN, Reference
+from lxcwrap.model.image import INDEXES, MANIFESTS, decode
+from lxcwrap.model.reference import DEFAULT_DOMAIN, Reference, is_tag
 from lxcwrap.registry import credentials as stored
 from lxcwrap.registry.auth import Authorizer
 from lxcwrap.registry.credentials import Credentials
-from lxcwrap.registry.failure import Unreachable, refusal
+from lxcwrap.registry.failure import Unreachable, joined, redacted, refusal
 from lxcwrap.registry.transport import Body, Request, Response, Transport, origin_of
 from lxcwrap.registry.trust import Registries, check_authority, load
 
 HUB_API = "registry-1.docker.io"
 MANIFEST_LIMIT = 4 << 20  # bytes; the distribution spec asks registries for at least this much
 DOCUMENT_LIMIT = 8 << 20  # bytes of a config, a page of tags
+LISTING_LIMIT = 64 << 20  # bytes of all pages
+PAGE_COST = 64 << 10  # what a page counts besides: 1000 empty ones are enough
 ERROR_LIMIT = 64 << 10
 
 
@@ -37,7 +38,7 @@ class Document:
     digest: str
 
     def parsed(self) -> Any:
-        return json.loads(self.content)
+        return decode(self.content)
 
 
 class Client:
@@ -98,9 +99,9 @@ class Client:
         once: bool = False,
     ) -> Response:
         """Send, answer a challenge once, and return whatever came.  ``path`` may be a whole URL (a Location)."""
-        url = urljoin(self.base + "/", path)
+        url = joined(self.base + "/", path)
         if not self.transport.registries.allows(url, self.transport.origin):
-            raise RegistryError(f"registry {self.domain} sends us to {urlsplit(url).netloc}, which is not trusted")
+            raise RegistryError(f"registry {self.domain} sends us to {redacted(url)}, which is not trusted")
         scopes = self.scopes if scopes is None else scopes
         ours = origin_of(url) == origin_of(self.base)
         header = self.authorizer.header(scopes) if ours else ""
@@ -172,7 +173,11 @@ class Client:
 
     def tags(self) -> Iterator[str]:
         """All tags of the repository, page by page."""
-        yield from self._pages(f"v2/{self.path}/tags/list", "tags", f"listing the tags of {self.path}", self.scopes)
+        doing = f"listing the tags of {self.path}"
+        for tag in self._pages(f"v2/{self.path}/tags/list", "tags", doing, self.scopes):
+            if not is_tag(tag):
+                raise RegistryError(f"registry {self.domain}, {doing}: {tag!r:.150} is no tag")
+            yield tag
 
     def catalog(self) -> Iterator[str]:
         """All repositories of the registry.  Raises Refusal where it does not tell."""
@@ -180,13 +185,19 @@ class Client:
         yield from self._pages("v2/_catalog?n=1000", "repositories", "listing its repositories", scopes)
 
     def _pages(self, path: str, key: str, doing: str, scopes: tuple[str, ...]) -> Iterator[str]:
+        left = LISTING_LIMIT
         while path:
             response = self.expect(self.call("GET", path, scopes=scopes), doing, 200)
             content = response.read(DOCUMENT_LIMIT)
             try:
-                items = json.loads(content).get(key) or []
+                items = decode(content).get(key) or []
             except (ValueError, AttributeError):
-                raise RegistryError(f"registry {self.domain}, {doing}: the answer is not JSON") from None
+                items = None
+            if not isinstance(items, list):
+                raise RegistryError(f"registry {self.domain}, {doing}: the answer is no list")
+            left -= len(content) + PAGE_COST
+            if left < 0:
+                raise RegistryError(f"registry {self.domain}, {doing}: the list does not end")
             yield from (item for item in items if isinstance(item, str))
             path = _next_page(response.header("Link"), response.url)
 
@@ -208,7 +219,7 @@ def _authorized(request: Request, header: str) -> Request:
 def _media_type(content: bytes, header: str, named: str) -> str:
     """What the document says it is, else what the registry says.  Raises RegistryError."""
     try:
-        plain = json.loads(content)
+        plain = decode(content)
     except ValueError:
         plain = None
     if not isinstance(plain, dict):
@@ -230,4 +241,4 @@ def _next_page(link: str, url: str) -> str:
     target, _, attributes = link.partition(">")
     if not target.startswith("<") or "next" not in attributes:
         return ""
-    return urljoin(url, target[1:])
+    return joined(url, target[1:])

@@ -6,10 +6,10 @@ Source: OCI distribution spec, "Error Codes".
 from __future__ import annotations
 
 import http
-import json
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from lxcwrap.errors import RegistryError
+from lxcwrap.model.image import decode
 
 TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -29,8 +29,19 @@ class Unreachable(RegistryError):
 
 def redacted(url: str) -> str:
     """A URL that may be shown: without user, query and fragment, which hold secrets and signatures."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that cannot be read"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def joined(base: str, target: str) -> str:
+    """Where ``target`` leads, seen from ``base``; as it stands when that cannot be read, for ``allows`` to refuse."""
+    try:
+        return urljoin(base, target)
+    except ValueError:
+        return target
 
 
 def refusal(registry: str, doing: str, status: int, body: bytes) -> Refusal:
@@ -55,7 +66,7 @@ def _phrase(status: int) -> str:
 def _parse(body: bytes) -> tuple[str, str]:
     """The first error's code and message; the token servers' ``details`` and ``message`` are understood too."""
     try:
-        plain = json.loads(body)
+        plain = decode(body)
     except ValueError:
         return "", ""
     if not isinstance(plain, dict):

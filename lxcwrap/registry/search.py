@@ -5,12 +5,12 @@ Source: Docker Hub's v1 search, OCI distribution spec (``_catalog`` is an extens
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlencode
 
 from lxcwrap.errors import RegistryError
+from lxcwrap.model.image import decode
 from lxcwrap.model.reference import DEFAULT_DOMAIN, Reference
 from lxcwrap.registry.client import DOCUMENT_LIMIT, Client
 from lxcwrap.registry.failure import Refusal, refusal
@@ -81,7 +81,7 @@ def parse_hub(content: bytes) -> tuple[Hit, ...]:
                 bool(item.get("is_official")),
                 bool(item.get("is_automated")),
             )
-            for item in json.loads(content)["results"] or ()
+            for item in decode(content)["results"] or ()
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise RegistryError("Docker Hub's answer to the search cannot be read") from None

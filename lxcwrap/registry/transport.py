@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from lxcwrap import __version__
-from lxcwrap.registry.failure import TEMPORARY, Refusal, Unreachable, redacted
+from lxcwrap.registry.failure import TEMPORARY, Refusal, Unreachable, joined, redacted
 from lxcwrap.registry.trust import Registries, is_loopback
 
 ATTEMPTS = 5
@@ -121,7 +121,7 @@ class Transport:
         raw.close()
 
     def _redirect(self, request: Request, target: str) -> Request:
-        url = urljoin(request.url, target)
+        url = joined(request.url, target)
         if not self.registries.allows(url, self.origin):
             raise Refusal(f"registry {self.origin} redirects to {redacted(url)}, which is not trusted", status=310)
         if origin_of(url) == origin_of(request.url):

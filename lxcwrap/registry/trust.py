@@ -42,12 +42,21 @@ class Registries:
         HTTPS, unless that points a remote registry's client at this host's own services; plain HTTP only
         where both ends may be spoken to so.
         """
+        if not _is_readable(url):
+            return False
         parts = urlsplit(url)
         if not parts.hostname or parts.username or parts.password or parts.scheme not in ("http", "https"):
             return False
         if is_loopback(parts.netloc) and not self.is_insecure(origin):
             return False
         return parts.scheme == "https" or (self.is_insecure(parts.netloc) and self.is_insecure(origin))
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0  # the port is checked when it is read
+    except ValueError:
+        return False
 
 
 def load() -> Registries:

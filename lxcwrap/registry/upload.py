@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from lxcwrap.archive.growing import CHUNK, Growing
 from lxcwrap.errors import RegistryError
 from lxcwrap.registry.client import ERROR_LIMIT, Client
-from lxcwrap.registry.failure import TEMPORARY, Refusal, Unreachable
+from lxcwrap.registry.failure import TEMPORARY, Refusal, Unreachable, joined
 
 Advance = Callable[[int], None]
 
@@ -31,7 +31,7 @@ def mount(client: Client, digest: str, source: str) -> bool:
     response = client.call("POST", f"v2/{client.path}/blobs/uploads/?{query}", scopes=scopes)
     response.read(ERROR_LIMIT)
     if response.status == 202:  # the registry began an ordinary upload instead
-        _cancel(client, urljoin(response.url, response.header("Location")))
+        _cancel(client, joined(response.url, response.header("Location")))
     return response.status == 201
 
 
@@ -94,7 +94,7 @@ def _cancel(client: Client, location: str) -> None:
 def _location(base: str, location: str) -> str:
     if not location:
         raise RegistryError(f"{base.partition('?')[0]} did not say where to send the blob")
-    return urljoin(base, location)
+    return joined(base, location)
 
 
 def _with_digest(location: str, digest: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -46,6 +47,14 @@ def refused(cli: Cli, name: str, *words: str) -> str:
     return lines[0]
 
 
+INDEX = b"application/vnd.oci.image.index.v1+json"
+
+
+def manifest_of_size(size: int) -> bytes:
+    blob = {"digest": digest(b""), "size": size}
+    return json.dumps({"schemaVersion": 2, "config": blob, "layers": [blob]}).encode()
+
+
 def pulls(cli: Cli, name: str) -> None:
     cli("pull", name)
     assert cli("images", "-q", name).lines
@@ -63,6 +72,10 @@ def pulls(cli: Cli, name: str) -> None:
         (status("/manifests/", 200, b'{"schemaVersion": 2, "layers": [{}], "config": {}}'), "not a descriptor"),
         (status("/manifests/", 200, b'["a list"]'), "not a manifest"),
         (status("/manifests/", 200, b'{"schemaVersion": 2, "mediaType": "application/x-cake", "layers": 1}'), "x-cake"),
+        (status("/manifests/", 200, b'{"schemaVersion": 2, "mediaType": "' + INDEX + b'", "manifests": 5}'), "list of"),
+        (status("/manifests/", 200, b'{"a":' * 50_000), "not a manifest"),
+        (status("/manifests/", 200, b'{"a": "\\ud800"}'), "not a manifest"),
+        (status("/manifests/", 200, manifest_of_size(10**30)), "not a descriptor"),
         (status("/blobs/", 500, b""), "500"),
         (status("/blobs/", 404, b'{"errors":[{"code":"BLOB_UNKNOWN","message":"gone"}]}'), "BLOB_UNKNOWN"),
     ],
@@ -74,6 +87,52 @@ def test_refusal_and_garbage(cli: Cli, faulty: Faulty, good: Any, fault: Fault, 
     faulty.faults.clear()
     pulls(cli, f"{faulty.host}/x:t")
     cli("rmi", f"{faulty.host}/x:t")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b'{"tags": 5}', "the answer is no list"),
+        (b"[" * 50_000, "the answer is no list"),
+        (b'{"tags": ["t", "../t"]}', "'../t' is no tag"),
+    ],
+)
+def test_tags_that_are_none(cli: Cli, faulty: Faulty, good: Any, answer: bytes, said: str) -> None:
+    faulty.add("x", "t", good)
+    faulty.faults.append(status("/tags/list", 200, answer))
+    assert said in refused(cli, f"{faulty.host}/x", "-a")
+
+
+def test_list_without_an_end(cli: Cli, faulty: Faulty) -> None:
+    def again(handler: Handler) -> bool:
+        handler.answer(
+            200, json.dumps({"tags": ["t" * 100] * 50_000}).encode(), {"Link": '</v2/x/tags/list>; rel="next"'}
+        )
+        return True
+
+    faulty.faults.append(again)
+    assert "the list does not end" in refused(cli, f"{faulty.host}/x", "-a")
+
+
+def test_index_that_lies_about_a_size(cli: Cli, faulty: Faulty, good: Any) -> None:
+    faulty.add("x", "t", good)
+    entry = {"digest": good.manifest, "size": 5, "mediaType": good.media_type}
+    content = json.dumps({"schemaVersion": 2, "mediaType": INDEX.decode(), "manifests": [entry]}).encode()
+    faulty.manifests["x", "t"] = (INDEX.decode(), content)
+    assert "its index says 5" in refused(cli, f"{faulty.host}/x:t")
+
+
+@pytest.mark.parametrize("target", ["http://[bad", "http://localhost:99999/x"])
+def test_redirects_that_cannot_be_read(cli: Cli, faulty: Faulty, good: Any, target: str) -> None:
+    def away(handler: Handler) -> bool:
+        if "/blobs/" not in handler.path:
+            return False
+        handler.answer(307, b"", {"Location": target})
+        return True
+
+    faulty.add("x", "t", good)
+    faulty.faults.append(away)
+    assert "which is not trusted" in refused(cli, f"{faulty.host}/x:t")
 
 
 def test_nobody_listens(cli: Cli) -> None:

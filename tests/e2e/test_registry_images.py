@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import stat
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,21 @@ def test_save_refuses_a_terminal_and_leaves_no_half_file(cli: Cli, red: str, tmp
     assert list(tmp_path.glob("x.tar*")) == []
 
 
+def archive(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return out.getvalue()
+
+
+EVER = json.dumps(  # an index that refers to itself, whatever its digest
+    {"manifests": [{"mediaType": "application/vnd.oci.image.index.v1+json", "digest": f"sha256:{'a' * 64}", "size": 1}]}
+).encode()
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -122,6 +139,12 @@ def test_save_refuses_a_terminal_and_leaves_no_half_file(cli: Cli, red: str, tmp
         b"garbage" * 1000,
         gzip.compress(b"garbage" * 1000),
         gzip.compress(b"x" * 5000)[:30],
+        archive({"manifest.json": b"[" * 50_000}),
+        archive({"manifest.json": b'[{"Config": "c", "RepoTags": [5], "Layers": []}]', "c": b"{}"}),
+        archive(
+            {"manifest.json": b'[{"Config": "c", "RepoTags": [], "Layers": []}]', "c": b'{"rootfs": {"x": "\\ud800"}}'}
+        ),
+        archive({"oci-layout": b"{}", "index.json": EVER, f"blobs/sha256/{'a' * 64}": EVER}),
     ],
 )
 def test_load_of_garbage(cli: Cli, content: bytes) -> None:

@@ -33,3 +33,23 @@ def test_case(case: Path) -> None:
         assert caught.value.message == (case / "error.txt").read_text().strip()
     else:
         assert _plan(text) == json.loads((case / "expected.json").read_text())
+
+
+def test_empty_trigger_of_a_base_names_the_line() -> None:
+    dockerfile = stages.resolve(parser.parse("ARG x\nFROM b\n", "Dockerfile"), {}, "", AMD64, AMD64)
+    with pytest.raises(BuildError, match="Dockerfile:2: an instruction is empty"):
+        plan_stage(dockerfile, dockerfile.stages[0], RunConfig(on_build=(" ",)), "", {}, AMD64, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("FROM b\nENV A=" + "${B:-" * 3000 + "}" * 3000, "Dockerfile:2: variables are nested too deep: "),
+        ("FROM b\nENV A=" + "a" * 100 + f"\nENV A={'$A' * 10}" * 9, "Dockerfile:7: with its variables filled in"),
+        ("FROM b\n" * 501, "Dockerfile:501: there are more than 500 stages"),
+    ],
+)
+def test_dockerfiles_that_grow_without_bounds(text: str, message: str) -> None:
+    with pytest.raises(BuildError) as caught:
+        _plan(text)
+    assert caught.value.message.startswith(message)

@@ -9,7 +9,7 @@ import pytest
 from lxcwrap.errors import Corrupt
 from lxcwrap.model import digest as digests
 from lxcwrap.model.health import HealthCheck
-from lxcwrap.model.image import Descriptor, History, ImageConfig, Manifest, Platform, RunConfig
+from lxcwrap.model.image import Descriptor, History, ImageConfig, Manifest, Platform, RunConfig, decode
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 
@@ -68,6 +68,17 @@ def test_chain_ids_are_those_of_the_specification() -> None:
         digests.of(f"{A} {B}".encode()),
         digests.of(f"{digests.of(f'{A} {B}'.encode())} {C}".encode()),
     )
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 50_000, b'"\\ud800"', b"[1e400]", b"NaN"])
+def test_json_from_strangers(content: bytes) -> None:
+    with pytest.raises(ValueError):
+        decode(content)
+
+
+def test_sets_of_the_wrong_kinds_become_texts() -> None:
+    config = RunConfig.from_json({"ExposedPorts": [[], 80], "Healthcheck": {"Test": [1]}})
+    assert config.exposed == ("80", "[]") and config.health == HealthCheck(test=("1",))
 
 
 def test_history_of_the_wrong_kinds_is_no_trouble() -> None:

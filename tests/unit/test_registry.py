@@ -42,6 +42,8 @@ def test_challenges() -> None:
         ("https://u:p@cdn.example/x", "registry.example", False),
         ("file:///etc/passwd", "localhost:5000", False),
         ("//nowhere", "localhost:5000", False),
+        ("http://[bad", "localhost:5000", False),
+        ("http://localhost:99999/x", "localhost:5000", False),
     ],
 )
 def test_where_a_registry_may_send_us(url: str, origin: str, allowed: bool) -> None:
