@@ -33,7 +33,6 @@ def prune(store: Store, filters: Filters, *, everything: bool = False) -> Pruned
     """Remove the images without a tag that no container uses; with ``everything`` also those with tags."""
     used = {container.image_id for container in containers.listing(store)}
     lines: list[str] = []
-    before = _stored(store)
     for image in images.listing(store):
         if image.id in used or (image.references and not everything) or not _fits(store, image, filters):
             continue
@@ -43,10 +42,10 @@ def prune(store: Store, filters: Filters, *, everything: bool = False) -> Pruned
             continue  # a container took it meanwhile
         lines += [f"untagged: {references.parse(name).familiar}" for name in image.references]
         lines += [line.replace("Deleted:", "deleted:") for line in gone]
-    layers.collect(store)
+    freed = layers.collect(store)
     containers.discard_unknown(store)
     staging.sweep(store.paths)
-    freed = before - _stored(store) + partial.sweep(store.paths) + sweep_blobs(store)
+    freed += partial.sweep(store.paths) + sweep_blobs(store)
     store.event("image", "prune", "", {"reclaimed": str(freed)})
     return Pruned(tuple(lines), freed)
 
@@ -60,10 +59,6 @@ def _fits(store: Store, image: Image, filters: Filters) -> bool:
     known = image_listing.labels(store, image)
     unwanted = any(selection.labels_match((item,), known) for item in filters.get("label!", ()))
     return not unwanted and selection.labels_match(filters.get("label", ()), known)
-
-
-def _stored(store: Store) -> int:
-    return int(store.db.execute("SELECT COALESCE(SUM(size), 0) FROM layers").fetchone()[0])
 
 
 def sweep_blobs(store: Store) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lxcwrap.actions import prune_images
 from lxcwrap.errors import Conflict, NotFound, Unsupported
 from lxcwrap.kernel import lock, process
 from lxcwrap.model import digest as digests
@@ -262,3 +263,9 @@ def test_concurrent_first_use_makes_one_schema(tmp_path: Path) -> None:
             os._exit(0)
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 6
+
+
+def test_prune_counts_what_went_and_not_what_came_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_layer(store, A, None)
+    monkeypatch.setattr(containers, "discard_unknown", lambda store: add_layer(store, B, None))
+    assert prune_images.prune(store, {}).freed == 7
