@@ -85,14 +85,20 @@ def source(place: str) -> Iterator[Any]:
 
 @contextmanager
 def _download(url: str) -> Iterator[Any]:
-    from urllib.error import HTTPError, URLError
+    from http.client import HTTPException
+    from urllib.error import HTTPError
     from urllib.request import urlopen
 
     try:
         answer = urlopen(url, timeout=_TIMEOUT)
     except HTTPError as error:
         raise LxcwrapError(f"{url}: the server answers {error.code} {error.reason}") from None
-    except (URLError, ValueError) as error:
-        raise LxcwrapError(f"{url}: {getattr(error, 'reason', error)}") from None
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        what = getattr(reason, "strerror", None) or str(reason).strip() or "the answer is no HTTP"
+        raise LxcwrapError(f"{url}: {what}") from None
     with answer:
-        yield answer
+        try:
+            yield answer
+        except HTTPException as error:
+            raise LxcwrapError(f"{url}: the download was cut: {error!r:.100}") from None

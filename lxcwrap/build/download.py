@@ -32,7 +32,10 @@ def name_of(url: str, line: Line) -> str:
     """The file name that a URL ends with.  Raises BuildError."""
     from urllib.parse import unquote, urlsplit
 
-    name = os.path.basename(unquote(urlsplit(url).path))
+    try:
+        name = os.path.basename(unquote(urlsplit(url).path))
+    except ValueError as error:
+        raise line.error(f"ADD {url:.200}: {error}") from None
     if not name or name in (".", ".."):
         raise line.error(f"ADD {url:.200}: the URL ends without a file name", "give the file a name in the target")
     return name

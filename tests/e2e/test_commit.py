@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import socket
 import subprocess
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -147,7 +149,25 @@ def test_import_of_rubbish(cli: Cli, busybox: str, content: bytes, words: str) -
 
 def test_import_of_nothing(cli: Cli, busybox: str) -> None:
     assert "no such file" in cli("import", "/nonexistent.tar", check=False).err
-    assert cli("import", "http://127.0.0.1:9/x.tar", check=False).code == 1
+    assert cli("import", "http://127.0.0.1:9/x.tar", check=False).err.endswith("x.tar: Connection refused\n")
+    assert cli("import", "http://a b/x", check=False).err.startswith("lxcwrap: http://a b/x: ")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"]
+)
+def test_import_from_a_server_that_speaks_something_else(cli: Cli, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        refused = cli("import", url, check=False)
+    assert refused.code == 1 and refused.err.startswith(f"lxcwrap: {url}: ") and refused.err.count("\n") == 1
 
 
 def test_export_fails_cleanly(cli: Cli, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lxcwrap.build import parser, stages
+from lxcwrap.build import download, parser, stages
 from lxcwrap.build.planner import plan_stage
 from lxcwrap.errors import BuildError
 from lxcwrap.model.image import Platform, RunConfig
@@ -53,3 +53,9 @@ def test_dockerfiles_that_grow_without_bounds(text: str, message: str) -> None:
     with pytest.raises(BuildError) as caught:
         _plan(text)
     assert caught.value.message.startswith(message)
+
+
+def test_url_that_cannot_be_read() -> None:
+    line = parser.parse_line("ADD http://[bad/x /x/", "Dockerfile", 3, 3)
+    with pytest.raises(BuildError, match=r"^Dockerfile:3: ADD http://\[bad/x: Invalid"):
+        download.name_of("http://[bad/x", line)
