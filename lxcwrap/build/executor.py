@@ -16,6 +16,7 @@ from lxcwrap.build.stages import StageSource, origin_stage
 from lxcwrap.build.steps import Copy, MakeDirectory, Metadata, Run, Step
 from lxcwrap.build.tree import Tree
 from lxcwrap.build.workspace import Workspace, prepare
+from lxcwrap.errors import Unsafe
 from lxcwrap.kernel import mount
 from lxcwrap.model.image import History, ImageConfig
 from lxcwrap.model.paths import Paths
@@ -247,6 +248,8 @@ class StageWork:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = "free some space: lxcwrap image prune"
             return step.line.error(f"the disk that holds {self.settings.paths.root} is full", hint)
+        if isinstance(error, Unsafe):
+            return step.line.error(f"{step.line.keyword}: {error.message}", error.hint)
         return error
 
     def _content(self, step: Step) -> files.Content | None:

@@ -120,6 +120,7 @@ def test_failing_stage_stops_the_others(cli: Any, root: str, busybox: str, tmp_p
         ("RUN sh -c 'kill -9 $$'; exit $?", "exit code 137"),
         ("USER nosuch\nRUN id", "unable to find user nosuch"),
         ('SHELL ["/nosuch"]\nRUN id', "/nosuch"),
+        ("RUN touch /.wh.x", "a layer cannot hold names that begin with .wh."),
     ],
 )
 def test_failing_steps_say_why(cli: Any, busybox: str, tmp_path: Path, line: str, message: str) -> None:
