@@ -32,8 +32,9 @@ class Usage(NamedTuple):
 
 
 def find(pid: int, name: str = "") -> Cgroup:
-    """The groups of a process; with ``name`` the ancestors whose path names it, where a container's begin.
+    """The groups of a process; with ``name`` only those whose path names it, up to there: a container's own.
 
+    A process that has ended is in the root groups, with the whole host.
     Raises FileNotFoundError or ProcessLookupError when the process is gone.
     """
     with open(f"/proc/{pid}/cgroup", encoding="utf-8") as stream:
@@ -41,9 +42,13 @@ def find(pid: int, name: str = "") -> Cgroup:
     mounts = _mounts()
     directories: dict[str, str] = {}
     for _, controllers, path in lines:
+        if name not in path:
+            continue
         for controller in controllers.split(","):
             if controller in mounts:
                 directories[controller] = mounts[controller] + _upto(path, name)
+    if not directories:
+        raise ProcessLookupError(f"process {pid} is in no group of {name}")
     return Cgroup(directories)
 
 

@@ -19,19 +19,24 @@ def change(init_pid: int, name: str, frozen: bool) -> bool:
         _write(f"{place}/freezer.state", "FROZEN" if frozen else "THAWED")
         return _becomes(f"{place}/freezer.state", "FROZEN" if frozen else "THAWED")
     place = directory(init_pid, "", name)
+    if not place:
+        return False
     _write(f"{place}/cgroup.freeze", "1" if frozen else "0")
     return _becomes(f"{place}/cgroup.events", f"frozen {int(frozen)}")
 
 
 def directory(init_pid: int, controller: str, name: str) -> str:
-    """The container's cgroup: of a v1 controller ('' if there is none), or of v2 with ``controller`` ''."""
+    """The container's cgroup: of a v1 controller, or of v2 with ``controller`` ''.
+
+    '' when there is none, and when the process is not in it: one that has ended is in the root, with the whole host.
+    """
     with open(f"/proc/{init_pid}/cgroup", encoding="ascii", errors="surrogateescape") as stream:
         for line in stream:
             _, names, path = line.rstrip("\n").split(":", 2)
             if names == controller:
                 parts = path.split("/")
-                depth = next((at for at, part in enumerate(parts, 1) if name in part), len(parts))
-                return f"{_CGROUP}/{controller}".rstrip("/") + "/".join(parts[:depth])
+                depth = next((at for at, part in enumerate(parts, 1) if name in part), 0)
+                return f"{_CGROUP}/{controller}".rstrip("/") + "/".join(parts[:depth]) if depth else ""
     return ""
 
 

@@ -6,6 +6,7 @@ Loaded into supervisors of containers that share a PID namespace.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 
@@ -14,15 +15,19 @@ from lxcwrap.runtime import freezer
 _ROUNDS = 200
 
 
-def group(init_pid: int, name: str) -> str:
-    """The container's control group, found while its init runs.  Raises OSError."""
-    return freezer.directory(init_pid, "pids", name) or freezer.directory(init_pid, "", name)
+def parent(monitor_pid: int, name: str) -> str:
+    """Where the container's control group is, found by liblxc's process, which outlives the init; '' when it ended.
+
+    Raises OSError.
+    """
+    place = freezer.directory(monitor_pid, "pids", name) or freezer.directory(monitor_pid, "", name)
+    return os.path.dirname(place)
 
 
-def kill(directory: str) -> None:
-    """Kill everything in it, until nothing is left."""
+def kill(directory: str, name: str) -> None:
+    """Kill everything in the container's groups in ``directory``, until nothing is left."""
     for _ in range(_ROUNDS):
-        pids = [pid for place, _, _ in os.walk(directory) for pid in _members(place)]
+        pids = [pid for group in _groups(directory, name) for place, _, _ in os.walk(group) for pid in _members(place)]
         if not pids:
             return
         for pid in pids:
@@ -31,6 +36,12 @@ def kill(directory: str) -> None:
             except ProcessLookupError:
                 continue
         time.sleep(0.005)
+
+
+def _groups(directory: str, name: str) -> list[str]:
+    """liblxc's names: a number follows where a group of an earlier run was left."""
+    own = re.compile(rf"lxc\.payload\.{re.escape(name)}(-[0-9]+)?\Z")
+    return [f"{directory}/{entry}" for entry in os.listdir(directory) if own.match(entry)]
 
 
 def _members(place: str) -> list[int]:

@@ -229,13 +229,13 @@ class Session:
 
     def _own_group(self) -> str:
         """Where processes are looked for that the end of the init does not end; '' when there are none."""
-        if not self.init_pid or not self.plan.get("foreign_pids"):
+        if not self.plan.get("foreign_pids"):
             return ""
         from lxcwrap.runtime import leftovers
 
         try:
-            return leftovers.group(self.init_pid, self.plan["name"])
-        except OSError:  # it has ended already
+            return leftovers.parent(self.child, self.plan["name"])
+        except OSError:  # liblxc's process was killed, and the container with it
             return ""
 
     def _ended(self, status: int) -> None:
@@ -258,7 +258,7 @@ class Session:
         if self.group:
             from lxcwrap.runtime import leftovers
 
-            leftovers.kill(self.group)
+            leftovers.kill(self.group, self.plan["name"])
         self.streams.drain()
         self.state.update(exit_code=launch.exit_code(status), finished_at=time.time(), pid=0)
         duration = str(int(self.state["finished_at"] - self.state.get("started_at", 0)))

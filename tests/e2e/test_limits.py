@@ -250,6 +250,19 @@ def test_the_hosts_namespaces(cli: Any, busybox: str, kind: str, flag: str) -> N
     assert cli("run", "--rm", busybox, *link).out.strip() != os.readlink(f"/proc/self/ns/{kind}")
 
 
+def test_only_what_the_container_left_is_killed(cli: Any, busybox: str) -> None:
+    """Its init may have ended before the supervisor can look at it, and is in the host's root groups then."""
+    with subprocess.Popen(["sleep", "600"]) as bystander:
+        for _ in range(15):
+            cli("run", "--rm", "--pid", "host", busybox, "true")
+        for _ in range(5):
+            cli("run", "--rm", "--pid", "host", busybox, "sh", "-c", "setsid sleep 7153 &")
+        assert bystander.poll() is None
+        bystander.kill()
+    found = subprocess.run(["pgrep", "-f", "sleep 7153"], capture_output=True, text=True)
+    assert found.stdout == "", "what the containers left behind went with them"
+
+
 def test_another_containers_memory_and_processes(cli: Any, busybox: str) -> None:
     cli("run", "-d", "--name", "first", "--userns", "host", "--ipc", "shareable", busybox, "sh", "-c",
         "echo shared >/dev/shm/x; exec sleep 60")  # fmt: skip

@@ -275,6 +275,7 @@ def test_not_gzip_at_all(cli: Cli, faulty: Faulty) -> None:
 
 def test_interrupted_by_the_keyboard(cli: Cli, faulty: Faulty, good: Any) -> None:
     faulty.add("x", "t", good)
+    cli("images")  # makes the state root
 
     def stalls(handler: Handler) -> bool:
         if good.layers[0] not in handler.path:
@@ -310,6 +311,7 @@ def test_interrupted_by_the_keyboard(cli: Cli, faulty: Faulty, good: Any) -> Non
 
 def test_killed_pull_leaves_nothing_that_matters(cli: Cli, faulty: Faulty, good: Any) -> None:
     faulty.add("x", "t", good)
+    cli("images")  # makes the state root
 
     def stalls(handler: Handler) -> bool:
         if good.layers[1] not in handler.path:

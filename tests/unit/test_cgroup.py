@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import threading
 from pathlib import Path
+
+import pytest
 
 from lxcwrap.actions.stats import Sample, row
 from lxcwrap.kernel import cgroup
 from lxcwrap.kernel.cgroup import Cgroup, Usage
+from lxcwrap.runtime import freezer, leftovers
 
 
 def write(folder: Path, **files: str) -> str:
@@ -66,7 +71,8 @@ def test_the_groups_of_this_process() -> None:
     group = cgroup.find(os.getpid())
     assert group.directories
     assert all(os.path.isdir(path) for path in group.directories.values())
-    assert cgroup.find(os.getpid(), "no-such-name") == group
+    with pytest.raises(ProcessLookupError):
+        cgroup.find(os.getpid(), "no-such-name")
 
 
 def test_a_containers_group_begins_at_its_name() -> None:
@@ -83,3 +89,38 @@ def test_rows_of_stats() -> None:
     assert (plain["MemPerc"], plain["NetIO"], plain["BlockIO"]) == ("25.00%", "656B / 1kB", "1kB / 2MB")
     assert (plain["PIDs"], row(None, now)["CPUPerc"]) == ("3", "0.00%")
     assert row(before, Sample("b" * 64, "gone", 12.0))["MemUsage"] == "-- / --"
+
+
+def test_a_process_that_has_ended_is_in_no_group_of_a_container() -> None:
+    """The kernel shows it in the root groups: what is done to those is done to the whole host."""
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    try:
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        assert freezer.directory(child, "pids", "0123") == freezer.directory(child, "", "0123") == ""
+        assert leftovers.parent(child, "0123") == ""
+        with pytest.raises(ProcessLookupError):
+            cgroup.find(child, "0123")
+    finally:
+        os.waitpid(child, 0)
+
+
+def test_only_the_containers_own_groups_are_emptied(tmp_path: Path) -> None:
+    sleepers = [subprocess.Popen(["sleep", "60"]) for _ in range(4)]
+    names = ("lxc.payload.0123", "lxc.payload.0123-2", "lxc.payload.01234", "lxc.monitor.0123")
+    for name, sleeper in zip(names, sleepers, strict=True):
+        write(tmp_path / name, cgroup__procs=f"0\n{sleeper.pid}\n")
+
+    def reap() -> None:
+        for name, sleeper in zip(names, sleepers, strict=True):
+            if sleeper.wait():
+                write(tmp_path / name, cgroup__procs="")
+
+    reaper = threading.Thread(target=reap)
+    reaper.start()
+    leftovers.kill(str(tmp_path), "0123")
+    assert [sleeper.poll() for sleeper in sleepers] == [-9, -9, None, None]
+    for sleeper in sleepers:
+        sleeper.kill()
+    reaper.join()
