@@ -10,7 +10,7 @@ import json
 from sqlite3 import Row
 from typing import Any
 
-from lxcwrap.actions import inspect_host
+from lxcwrap.actions import inspect_host, networks
 from lxcwrap.model.container import Attachment, Mount, MountKind
 from lxcwrap.model.godata import NIL, GoMap, NilMap, NilSlice, map_, slice_, struct
 from lxcwrap.model.health import HealthCheck
@@ -235,19 +235,12 @@ def _addresses(container: Container, row: Row) -> dict[str, Any]:
         return {}
     definition = NetworkDefinition.from_json(json.loads(row["config"]))
     return {
-        "EndpointID": _endpoint_id(container, row["id"]),
+        "EndpointID": networks.endpoint_id(container.id, row["id"]),
         "MacAddress": row["mac"],
         "Gateway": definition.gateway,
         "IPAddress": str(ipaddress.IPv4Address(row["address"])),
         "IPPrefixLen": definition.prefix,
     }
-
-
-def _endpoint_id(container: Container, network_id: str) -> str:
-    """The same as long as it is on the network."""
-    from lxcwrap.model.digest import sha256
-
-    return sha256(f"{container.id}{network_id}".encode())
 
 
 def _endpoint(known: dict[str, Any]) -> dict[str, Any]:

@@ -137,6 +137,13 @@ def _options(definition: NetworkDefinition) -> dict[str, str]:
     }
 
 
+def endpoint_id(container_id: str, network_id: str) -> str:
+    """The same as long as the container is on the network."""
+    from lxcwrap.model.digest import sha256
+
+    return sha256(f"{container_id}{network_id}".encode())
+
+
 def _containers(store: Store, definition: NetworkDefinition) -> dict[str, Any]:
     """The running containers on the network."""
     from lxcwrap.runtime import state
@@ -151,7 +158,7 @@ def _containers(store: Store, definition: NetworkDefinition) -> dict[str, Any]:
     return {
         row["id"]: {
             "Name": row["name"],
-            "EndpointID": "",
+            "EndpointID": endpoint_id(row["id"], definition.id),
             "MacAddress": row["mac"],
             "IPv4Address": f"{ipaddress.IPv4Address(row['address'])}/{definition.prefix}",
             "IPv6Address": "",

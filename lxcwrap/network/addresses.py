@@ -31,6 +31,12 @@ def lease(
     return str(ipaddress.IPv4Address(row[0])), row[1]
 
 
+def release(store: Store, network_id: str, container_id: str) -> None:
+    """The container is on the network no longer."""
+    with store.transaction() as db:
+        db.execute("DELETE FROM leases WHERE network_id = ? AND container_id = ?", (network_id, container_id))
+
+
 def _held(store: Store, network_id: str, container_id: str) -> tuple[int, str] | None:
     row = store.db.execute(
         "SELECT address, mac FROM leases WHERE network_id = ? AND container_id = ?", (network_id, container_id)
@@ -113,3 +119,22 @@ def step_addresses(definition: NetworkDefinition) -> tuple[ipaddress.IPv4Address
 def mac_of(address: int) -> str:
     """A MAC address that follows from the IPv4 address: nobody's ARP cache is ever wrong."""
     return "02:42:" + ":".join(f"{byte:02x}" for byte in address.to_bytes(4, "big"))
+
+
+def way_in(store: Store, container_id: str) -> tuple[str, str]:
+    """The container's IPv4 and IPv6 address on the networks by which it goes out; '' for none."""
+    from lxcwrap.model.container import NetworkConfig
+
+    rows = store.db.execute(
+        """
+        SELECT n.name, n.config, l.address FROM leases l JOIN networks n ON n.id = l.network_id
+        WHERE l.container_id = ?
+        """,
+        (container_id,),
+    )
+    known = {row["name"]: (NetworkDefinition.from_json(json.loads(row["config"])), row["address"]) for row in rows}
+    text = store.db.execute("SELECT config FROM containers WHERE id = ?", (container_id,)).fetchone()["config"]
+    config = NetworkConfig.from_json(json.loads(text).get("network", {}))
+    links = [known[item.name] for item in config.attachments if item.name in known]
+    out = [address for definition, address in links if not definition.internal]
+    return (str(ipaddress.IPv4Address(out[0])) if out else "", "")

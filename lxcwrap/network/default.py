@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from lxcwrap.errors import Conflict, LxcwrapError, NotPermitted, Unsupported
 from lxcwrap.kernel import lock, netlink, nftables
 from lxcwrap.model.network import NetworkDefinition, NetworkSettings
-from lxcwrap.network import rules, settings, subnets
+from lxcwrap.network import addresses, rules, settings, subnets
 from lxcwrap.network.rules import Published
 from lxcwrap.store.database import Store
 
@@ -21,6 +21,7 @@ NAME = "bridge"
 LOCK = "/run/lock/lxcwrap-network"  # of the host: several state roots choose among the same subnets
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 _UP = 0x1
+_PUBLISHED = ("host_ip", "host_port", "protocol", "container_id", "container_port")
 
 
 def find(store: Store) -> NetworkDefinition | None:
@@ -224,20 +225,14 @@ def apply_rules(text: str) -> None:
 
 
 def published(store: Store) -> tuple[Published, ...]:
-    """All published ports whose container has an address: that on its first network."""
-    rows = store.db.execute(
-        """
-        SELECT p.*, l.address FROM published_ports p
-        JOIN containers c ON c.id = p.container_id
-        JOIN networks n ON n.name = COALESCE(json_extract(c.config, '$.network.mode'), 'bridge')
-        JOIN leases l ON l.container_id = p.container_id AND l.network_id = n.id
-        ORDER BY p.protocol, p.host_port, p.host_ip
-        """
-    )
-    return tuple(
-        Published(
-            row["host_ip"], row["host_port"], row["protocol"], row["container_id"], row["container_port"],
-            str(ipaddress.IPv4Address(row["address"])),
-        )
-        for row in rows
-    )  # fmt: skip
+    """All published ports whose container has an address."""
+    rows = store.db.execute("SELECT * FROM published_ports ORDER BY protocol, host_port, host_ip").fetchall()
+    found = {
+        container_id: addresses.way_in(store, container_id) for container_id in {row["container_id"] for row in rows}
+    }
+    made = []
+    for row in rows:
+        address = found[row["container_id"]][":" in row["host_ip"]]
+        if address:
+            made.append(Published(**{name: row[name] for name in _PUBLISHED}, address=address))
+    return tuple(made)

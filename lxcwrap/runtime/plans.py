@@ -32,6 +32,7 @@ class Network(NamedTuple):
     hosts: str = ""
     resolv_conf: str = ""
     own: bool = True
+    inside: dict[str, Any] | None = None
 
 
 def profile_path(wanted: ContainerConfig, facts: config.Host) -> str:
@@ -273,6 +274,10 @@ def for_container(
     taken = {mount.target for mount in wanted.mounts}
     planned += own_files(directory, id_base, {path: text for path, text in contents.items() if path not in taken})
     argv, tools = _with_tools(wanted)
+    if network.inside:
+        from lxcwrap.runtime import inside
+
+        tools += inside.write(directory, network.inside)
     return {
         "name": container_id,
         "directory": directory,
@@ -308,6 +313,7 @@ def for_container(
         "foreign_pids": bool(wanted.namespaces.pid),
         "shm": _shared_memory(wanted, joined or {}),
         "confinement": confinement(wanted),
+        "inside": network.inside,
     }
 
 

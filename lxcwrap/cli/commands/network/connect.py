@@ -22,10 +22,10 @@ from lxcwrap.cli.refused import refused
 @pass_app
 def command(app: App, network: str, container: str, aliases: tuple[str, ...], address: str) -> None:
     """Put a container on one more network, at once when it runs."""
-    from lxcwrap.actions import networks, own_networks
+    from lxcwrap.actions import joining, networks
     from lxcwrap.model import run_flags
     from lxcwrap.store import containers
 
     name = networks.resolve(app.store, network)
     wanted = run_flags.attachment(name, address, "", aliases)
-    own_networks.connect(app.store, name, containers.resolve(app.store, container), wanted)
+    joining.connect(app.store, name, containers.resolve(app.store, container), wanted)
