@@ -204,10 +204,11 @@ def _endpoints(store: Store, container: Container, running: bool) -> dict[str, d
     """Each network that it is on: what was asked for, and while it runs the addresses."""
     rows = store.db.execute(
         """
-        SELECT n.id, n.name, n.config, l.address, l.mac FROM networks n
-        LEFT JOIN leases l ON l.network_id = n.id AND l.container_id = ?
+        SELECT n.id, n.name, n.config, l.address, l.mac, l6.address AS address6 FROM networks n
+        LEFT JOIN leases l ON l.network_id = n.id AND l.container_id = :container
+        LEFT JOIN leases6 l6 ON l6.network_id = n.id AND l6.container_id = :container
         """,
-        (container.id,),
+        {"container": container.id},
     ).fetchall()
     known = {row["name"]: row for row in rows}
     found = {}
@@ -240,6 +241,10 @@ def _addresses(container: Container, row: Row) -> dict[str, Any]:
         "Gateway": definition.gateway,
         "IPAddress": str(ipaddress.IPv4Address(row["address"])),
         "IPPrefixLen": definition.prefix,
+        **(
+            {"GlobalIPv6Address": row["address6"], "GlobalIPv6PrefixLen": definition.prefix6} if row["address6"] else {}
+        ),
+        **({"IPv6Gateway": definition.gateway6} if row["address6"] else {}),
     }
 
 

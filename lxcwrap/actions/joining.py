@@ -193,5 +193,6 @@ def _publish(store: Store, container: Container, after: NetworkPlan) -> None:
 
     if publish.published(store, container.id):
         publish.repoint(store, container.id, after.address, after.address6)
+        several.open_directly(store, container)
     else:
         start.publish(store, container, after.address, after.address6)

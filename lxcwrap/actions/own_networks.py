@@ -2,89 +2,27 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 
 from lxcwrap.actions import networks, ports
-from lxcwrap.errors import Conflict, NotPermitted, Unsupported, UsageError
-from lxcwrap.model.names import check_name, check_text
-from lxcwrap.model.network import NetworkDefinition, check_subnet
+from lxcwrap.errors import Conflict, NotPermitted
+from lxcwrap.model.names import check_name
+from lxcwrap.model.network import NetworkDefinition
 from lxcwrap.model.selection import labels_match
 from lxcwrap.network import default, user
 from lxcwrap.store import containers
 from lxcwrap.store.database import Store
 
 PRUNE_FILTERS = ("label", "label!")
-_BRIDGE = "com.docker.network.bridge.name"
-_MTU = ("com.docker.network.driver.mtu", "mtu")
 _PREDEFINED = (default.NAME, "default", "host", "none")
 
 
-def create(
-    store: Store,
-    name: str,
-    *,
-    subnet: str = "",
-    gateway: str = "",
-    ip_range: str = "",
-    reserved: tuple[tuple[str, str], ...] = (),
-    internal: bool = False,
-    labels: tuple[tuple[str, str], ...] = (),
-    options: tuple[tuple[str, str], ...] = (),
-) -> str:
-    """Its id.  Raises UsageError for values that do not fit together, Unsupported for an option, or Conflict."""
-    check_name(name, "network")
-    if name in _PREDEFINED:
-        raise NotPermitted(f"operation is not permitted on predefined {name} network")
-    for key, value in (*labels, *options):
-        check_text(f"{key}={value}", "label or option", newlines=True)
-    if not subnet and (gateway or ip_range or reserved):
-        raise UsageError("--gateway, --ip-range and --aux-address need a --subnet", exit_code=1)
-    wanted = NetworkDefinition(
-        id="", name=name, bridge=dict(options).get(_BRIDGE, ""), subnet=subnet, gateway=gateway, mtu=_mtu(options),
-        ip_range=ip_range, reserved=reserved, internal=internal, labels=labels, options=options,
-    )  # fmt: skip
-    _check(wanted)
+def create(store: Store, wanted: NetworkDefinition) -> str:
+    """Its id.  Raises Unsupported, NotPermitted or Conflict."""
+    check_name(wanted.name, "network")
+    if wanted.name in _PREDEFINED:
+        raise NotPermitted(f"operation is not permitted on predefined {wanted.name} network")
     return user.create(store, wanted).id
-
-
-def _mtu(options: tuple[tuple[str, str], ...]) -> int:
-    mtu = 0
-    for key, value in options:
-        if key in _MTU:
-            if not value.isdecimal() or not 576 <= int(value) <= 65535:
-                raise UsageError(f"network option {key}={value!r:.40} is not between 576 and 65535", exit_code=1)
-            mtu = int(value)
-        elif key != _BRIDGE:
-            raise Unsupported(f"network option {key!r:.80} is not supported", hint=f"known: {_BRIDGE}, {_MTU[0]}")
-    return mtu
-
-
-def _check(wanted: NetworkDefinition) -> None:
-    if wanted.bridge and (len(wanted.bridge) > 15 or not check_name(wanted.bridge, "bridge")):
-        raise UsageError(f"bridge name {wanted.bridge!r} is longer than 15 characters", exit_code=1)
-    if not wanted.subnet:
-        return
-    subnet = check_subnet(wanted.subnet, "--subnet")
-    if wanted.ip_range and not _network(wanted.ip_range).subnet_of(subnet):
-        raise UsageError(f"--ip-range {wanted.ip_range} is not inside {subnet}", exit_code=1)
-    for flag, address in (("--gateway", wanted.gateway), *(("--aux-address", item[1]) for item in wanted.reserved)):
-        if address and _address(address, flag) not in subnet:
-            raise UsageError(f"{flag} {address} is not inside {subnet}", exit_code=1)
-
-
-def _network(text: str) -> ipaddress.IPv4Network:
-    try:
-        return ipaddress.IPv4Network(text)
-    except ValueError as error:
-        raise UsageError(f"--ip-range {text!r:.60}: {error}", exit_code=1) from None
-
-
-def _address(text: str, flag: str) -> ipaddress.IPv4Address:
-    try:
-        return ipaddress.IPv4Address(text)
-    except ValueError:
-        raise UsageError(f"{flag} {text!r:.60} is not an IPv4 address", exit_code=1) from None
 
 
 def remove(store: Store, text: str) -> None:

@@ -155,6 +155,7 @@ def publish(store: Store, container: Container, address: str, address6: str) -> 
             address6,
             is_running=lambda other: ports.is_held(store, other),
         )
+        _open_directly(store, container)
 
 
 def unpublish(store: Store, container: Container) -> None:
@@ -168,6 +169,14 @@ def unpublish(store: Store, container: Container) -> None:
         from lxcwrap.network import publish
 
         publish.unpublish(store, container.id)
+        _open_directly(store, container)
+
+
+def _open_directly(store: Store, container: Container) -> None:
+    if has_names(container):
+        from lxcwrap.network import several
+
+        several.open_directly(store, container)
 
 
 def _volumes(store: Store, mounts: tuple[Mount, ...]) -> tuple[dict[Mount, str], dict[Mount, str]]:

@@ -72,7 +72,13 @@ def is_in_place(definition: NetworkDefinition, table: str, comment: str) -> bool
     if found is None or comment.encode() not in found:
         return False
     with netlink.Socket() as route:
-        return (socket.inet_aton(definition.gateway), definition.prefix) in netlink.addresses(route, index)
+        if (socket.inet_aton(definition.gateway), definition.prefix) not in netlink.addresses(route, index):
+            return False
+        if definition.subnet6:
+            from lxcwrap.network import ipv6
+
+            return ipv6.is_in_place(route, index, definition)
+    return True
 
 
 def _make(store: Store) -> NetworkDefinition:
@@ -181,10 +187,14 @@ def make_bridge(route: netlink.Socket, definition: NetworkDefinition) -> None:
             raise Unsupported(f"the bridge {name} cannot be made: {error.strerror}") from error
     if not os.path.isdir(f"/sys/class/net/{name}/bridge"):
         raise Conflict(f"the interface {name} exists and is not a bridge", hint="rename or remove it")
-    _write("/proc/sys/net/ipv4/ip_forward", "1")
-    _write(f"/proc/sys/net/ipv4/conf/{name}/route_localnet", "1")
-    if os.path.exists(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6"):
-        _write(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
+    write_sysctl("/proc/sys/net/ipv4/ip_forward", "1")
+    write_sysctl(f"/proc/sys/net/ipv4/conf/{name}/route_localnet", "1")
+    if definition.subnet6:
+        from lxcwrap.network import ipv6
+
+        ipv6.prepare(route, index, definition)
+    elif os.path.exists(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6"):
+        write_sysctl(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
     _replace_addresses(route, index, definition)
     netlink.set_mtu(route, index, definition.mtu)
     netlink.set_up(route, index)
@@ -198,7 +208,7 @@ def _replace_addresses(route: netlink.Socket, index: int, definition: NetworkDef
     netlink.add_address(route, index, *wanted)
 
 
-def _write(path: str, text: str) -> None:
+def write_sysctl(path: str, text: str) -> None:
     with open(path) as stream:
         if stream.read().strip() == text:
             return  # already so, perhaps on a /proc that cannot be written

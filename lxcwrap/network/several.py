@@ -49,9 +49,10 @@ def join(store: Store, container: Container, attachment: Attachment) -> Link:
     definition = ensure(store, attachment.name)
     try:
         address, mac = addresses.lease(store, definition, container.id, attachment.mac, attachment.ip)
+        address6 = addresses.lease6(store, definition, container.id, address, attachment.ip6)
     except IntegrityError:  # its row went away meanwhile
         raise NotFound(f"network {definition.name} was removed meanwhile", exit_code=125) from None
-    return Link(definition, attachment, address, mac, "", pair_name(container.id, definition))
+    return Link(definition, attachment, address, mac, address6, pair_name(container.id, definition))
 
 
 def describe(store: Store, container: Container, links: tuple[Link, ...]) -> NetworkPlan:
@@ -141,6 +142,14 @@ def _gateways(out: Link | None, out6: Link | None) -> list[list[Any]]:
     if out6:
         found.append([int(socket.AF_INET6), out6.address, out6.definition.gateway6])
     return found
+
+
+def open_directly(store: Store, container: Container) -> None:
+    """The container's published ports have changed: let routed networks know."""
+    for attachment in container.config.network.attachments:
+        definition = user.find(store, attachment.name) if attachment.name != default.NAME else None
+        if definition:
+            user.open_directly(store, definition)
 
 
 def announce(store: Store, container: Container, is_held: names.Held) -> None:

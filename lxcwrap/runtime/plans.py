@@ -274,10 +274,6 @@ def for_container(
     taken = {mount.target for mount in wanted.mounts}
     planned += own_files(directory, id_base, {path: text for path, text in contents.items() if path not in taken})
     argv, tools = _with_tools(wanted)
-    if network.inside:
-        from lxcwrap.runtime import inside
-
-        tools += inside.write(directory, network.inside)
     return {
         "name": container_id,
         "directory": directory,
@@ -307,7 +303,7 @@ def for_container(
         "command": list(wanted.argv),
         "read_only": wanted.security.read_only,
         "devices": own_devices(wanted.security.devices, id_base),
-        "items": items(wanted, directory, hostname, id_base, list(network.items), network.own)
+        "items": items(wanted, directory, hostname, id_base, _network_items(network, directory), network.own)
         + namespaces.items(wanted.namespaces, joined or {}, own_users=id_base is not None, own_network=network.own)
         + tools,
         "foreign_pids": bool(wanted.namespaces.pid),
@@ -315,6 +311,14 @@ def for_container(
         "confinement": confinement(wanted),
         "inside": network.inside,
     }
+
+
+def _network_items(network: Network, directory: str) -> list[tuple[str, str]]:
+    if not network.inside:
+        return list(network.items)
+    from lxcwrap.runtime import inside
+
+    return [*network.items, *inside.write(directory, network.inside)]
 
 
 def _with_tools(wanted: ContainerConfig) -> tuple[list[str], list[tuple[str, str]]]:

@@ -40,7 +40,7 @@ def machine(number: int = 0) -> Iterator[Machine]:
     name = f"lxm{os.getpid()}n{number}"
     link = f"lxm{os.getpid()}h{number}"
     host, address = (f"198.19.{os.getpid() % 250}.{number * 4 + last}" for last in (1, 2))
-    host6, address6 = (f"fd5a:{os.getpid() & 0xFFFF:x}:{number}::{last}" for last in (1, 2))
+    host6, address6 = (f"fd5a:{os.getpid() & 0xFFFF:x}:{number + 1}::{last}" for last in (1, 2))
     run("ip", "netns", "add", name)
     try:
         run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
