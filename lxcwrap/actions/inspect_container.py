@@ -237,7 +237,7 @@ def _addresses(container: Container, row: Row) -> dict[str, Any]:
     definition = NetworkDefinition.from_json(json.loads(row["config"]))
     return {
         "EndpointID": networks.endpoint_id(container.id, row["id"]),
-        "MacAddress": row["mac"],
+        "MacAddress": row["mac"] if definition.driver != "ipvlan" else "",
         "Gateway": definition.gateway,
         "IPAddress": str(ipaddress.IPv4Address(row["address"])),
         "IPPrefixLen": definition.prefix,

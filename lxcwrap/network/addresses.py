@@ -139,7 +139,7 @@ def _free(store: Store, definition: NetworkDefinition) -> int:
     """The lowest address that nobody holds; inside the transaction that takes it."""
     first, end = _bounds(definition)
     kept = [int(ipaddress.IPv4Address(address)) for _, address in definition.reserved if ":" not in address]
-    kept.append(int(ipaddress.IPv4Address(definition.gateway)))
+    kept += [int(ipaddress.IPv4Address(definition.gateway))] if definition.gateway else []
     row = store.db.execute(
         """
         SELECT MIN(candidate) AS address FROM (

@@ -6,7 +6,7 @@ import socket
 from sqlite3 import IntegrityError
 from typing import Any, NamedTuple
 
-from lxcwrap.errors import NotFound
+from lxcwrap.errors import NotFound, UsageError
 from lxcwrap.kernel import veth
 from lxcwrap.model.container import Attachment, NetworkConfig
 from lxcwrap.model.network import NetworkDefinition, NetworkPlan
@@ -60,6 +60,12 @@ def describe(store: Store, container: Container, links: tuple[Link, ...]) -> Net
     config = container.config.network
     out, out6 = way_out(links), way_out6(links)
     published = bool(config.ports or config.publish_all)
+    if published and out and out.definition.driver != "bridge":
+        name = out.definition.name
+        raise UsageError(
+            f"no port is published on network {name}: its containers have addresses of their own there",
+            hint="leave -p out, or name a network of driver bridge before it",
+        )
     items: tuple[tuple[str, str], ...] = ()
     hosts = plans.LOCAL
     for number, link in enumerate(links):

@@ -16,7 +16,7 @@ from lxcwrap.kernel import lock, netlink
 from lxcwrap.model.network import NetworkDefinition
 from lxcwrap.model.network_flags import OWN_SUBNET6
 from lxcwrap.model.paths import Paths
-from lxcwrap.network import default, names, subnets
+from lxcwrap.network import default, links, names, subnets
 from lxcwrap.network.rules import Published
 from lxcwrap.store.database import Store
 
@@ -77,16 +77,18 @@ def create(store: Store, wanted: NetworkDefinition) -> NetworkDefinition:
     """Make it known; an empty id, bridge, subnet, gateway and MTU are chosen here.  Raises Conflict."""
     identity = os.urandom(32).hex()
     with default.explained(store), lock.held(default.LOCK), netlink.Socket() as route:
-        used = default.used_subnets(route, "")
+        if is_child(wanted):
+            links.prove(wanted)
+        used = [] if is_child(wanted) and wanted.subnet else default.used_subnets(route, "")
         used += [ipaddress.IPv4Network(other.subnet) for other in listing(store)]
         given = [ipaddress.IPv4Network(wanted.subnet)] if wanted.subnet else list(subnets.own_candidates(store.paths))
         subnet = _choose(wanted, given, used)
         plain = wanted.to_json() | {
             "id": identity,
-            "bridge": wanted.bridge or f"lxn{identity[:12]}",
+            "bridge": "" if is_child(wanted) else wanted.bridge or f"lxn{identity[:12]}",
             "subnet": str(subnet),
-            "gateway": wanted.gateway or str(subnet.network_address + 1),
-            "mtu": wanted.mtu or default.default_mtu(route),
+            "gateway": wanted.gateway or ("" if _has_no_gateway(wanted) else str(subnet.network_address + 1)),
+            "mtu": wanted.mtu or (0 if is_child(wanted) else default.default_mtu(route)),
             **_choose6(store, route, wanted),
         }
         definition = _definition(json.dumps(plain))
@@ -95,8 +97,8 @@ def create(store: Store, wanted: NetworkDefinition) -> NetworkDefinition:
             if db.execute("SELECT 1 FROM networks WHERE name = ?", (definition.name,)).fetchone():
                 raise Conflict(f"network with name {definition.name} already exists", hint="see: lxcwrap network ls")
             db.execute(
-                "INSERT INTO networks VALUES (?, ?, 'bridge', ?, ?)",
-                (definition.id, definition.name, json.dumps(definition.to_json()), time.time()),
+                "INSERT INTO networks VALUES (?, ?, ?, ?, ?)",
+                (definition.id, definition.name, definition.driver, json.dumps(definition.to_json()), time.time()),
             )
     return definition
 
@@ -120,16 +122,27 @@ def _choose6(store: Store, route: netlink.Socket, wanted: NetworkDefinition) -> 
         subnet = subnets.unique_local()
     else:
         subnet = ipaddress.IPv6Network(wanted.subnet6)
-        used = [
-            ipaddress.IPv6Network((address, prefix)) for address, prefix, _ in netlink.routes(route, _INET6) if prefix
-        ]
+        routes = () if is_child(wanted) else netlink.routes(route, _INET6)
+        used = [ipaddress.IPv6Network((address, prefix)) for address, prefix, _ in routes if prefix]
         used += [ipaddress.IPv6Network(other.subnet6) for other in listing(store) if other.subnet6]
         if any(subnet.overlaps(other) for other in used):
             raise Conflict(
                 f"subnet {subnet} overlaps another network or a route of this host",
                 hint="choose another --subnet; 'ip -6 route' shows what the host uses",
             )
-    return {"subnet6": str(subnet), "gateway6": wanted.gateway6 or str(subnet[1])}
+    return {
+        "subnet6": str(subnet),
+        "gateway6": wanted.gateway6 or ("" if _has_no_gateway(wanted) else str(subnet[1])),
+    }
+
+
+def is_child(definition: NetworkDefinition) -> bool:
+    """Whether its containers are where an interface of the host is: there is no bridge of it, nor rules."""
+    return definition.driver != "bridge"
+
+
+def _has_no_gateway(definition: NetworkDefinition) -> bool:
+    return is_child(definition) and (definition.internal or definition.mode in ("l3", "l3s"))
 
 
 def _check_bridge(store: Store, name: str) -> None:
@@ -146,6 +159,9 @@ def table(paths: Paths, definition: NetworkDefinition) -> str:
 def ensure(store: Store, name: str) -> NetworkDefinition:
     """Make bridge and rules if one is missing.  Raises NotFound, and as ``default.ensure``."""
     definition = get(store, name)
+    if is_child(definition):
+        links.check_parent(definition)
+        return definition
     own = table(store.paths, definition)
     if default.is_in_place(definition, own, _comment(definition)):
         return definition
@@ -174,7 +190,7 @@ def _check_still_free(route: netlink.Socket, definition: NetworkDefinition) -> N
 
 def open_directly(store: Store, definition: NetworkDefinition) -> None:
     """What is published on a routed network is reached by the container's own address too.  Raises as ``ensure``."""
-    if definition.routed or definition.routed6:
+    if not is_child(definition) and (definition.routed or definition.routed6):
         with default.explained(store), lock.held(default.LOCK):
             own = table(store.paths, definition)
             default.apply_rules(ruleset(own, definition, default.published(store)))
@@ -235,8 +251,9 @@ def remove(store: Store, definition: NetworkDefinition) -> None:
     own = table(store.paths, definition)
     with default.explained(store), lock.held(default.LOCK):
         names.stop(store.paths, definition.id)
-        default.apply_rules(f"table inet {own}\ndelete table inet {own}\n")
-        _delete_bridge(definition.bridge)
+        if not is_child(definition):
+            default.apply_rules(f"table inet {own}\ndelete table inet {own}\n")
+            _delete_bridge(definition.bridge)
         with store.transaction() as db:
             db.execute("DELETE FROM leases WHERE network_id = ?", (definition.id,))
             db.execute("DELETE FROM leases6 WHERE network_id = ?", (definition.id,))
