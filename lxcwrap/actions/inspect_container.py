@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from sqlite3 import Row
 from typing import Any
 
-from lxcwrap.actions import inspect_host
-from lxcwrap.model.container import Mount, MountKind
+from lxcwrap.actions import inspect_host, networks
+from lxcwrap.model.container import Attachment, Mount, MountKind
 from lxcwrap.model.godata import NIL, GoMap, NilMap, NilSlice, map_, slice_, struct
 from lxcwrap.model.health import HealthCheck
+from lxcwrap.model.network import NetworkDefinition
 from lxcwrap.model.phrases import rfc3339
 from lxcwrap.runtime import logfile
 from lxcwrap.runtime import state as states
@@ -172,9 +174,9 @@ def _health(check: HealthCheck) -> dict[str, Any]:
 def _network(store: Store, container: Container, *, running: bool) -> dict[str, Any]:
     mode = container.config.network.mode
     networks = GoMap(_endpoints(store, container, running)) if not mode.startswith("container:") else GoMap()
-    if mode in ("host", "none"):
+    if mode in ("host", "none") and not container.config.network.left:
         networks = GoMap({mode: _endpoint({})})
-    first = next(iter(networks.values()), _endpoint({})) if mode == "bridge" else _endpoint({})
+    first = networks.get("bridge") or _endpoint({})
     plain = {
         "Bridge": "",
         "SandboxID": container.id if running else "",
@@ -199,30 +201,51 @@ def _ports(store: Store, container: Container) -> GoMap:
 
 
 def _endpoints(store: Store, container: Container, running: bool) -> dict[str, dict[str, Any]]:
+    """Each network that it is on: what was asked for, and while it runs the addresses."""
     rows = store.db.execute(
         """
-        SELECT n.id, n.name, n.config, l.address, l.mac FROM leases l JOIN networks n ON n.id = l.network_id
-        WHERE l.container_id = ? ORDER BY n.name
+        SELECT n.id, n.name, n.config, l.address, l.mac, l6.address AS address6 FROM networks n
+        LEFT JOIN leases l ON l.network_id = n.id AND l.container_id = :container
+        LEFT JOIN leases6 l6 ON l6.network_id = n.id AND l6.container_id = :container
         """,
-        (container.id,),
+        {"container": container.id},
     ).fetchall()
-    if not rows and container.config.network.mode not in ("host", "none"):
-        return {container.config.network.mode: _endpoint({})}
+    known = {row["name"]: row for row in rows}
     found = {}
-    for row in rows:
-        definition = json.loads(row["config"])
-        subnet = ipaddress.ip_network(definition["subnet"]) if definition.get("subnet") else None
-        known: dict[str, Any] = {"NetworkID": row["id"]}
-        if running:
-            known |= {
-                "EndpointID": container.id,
-                "MacAddress": row["mac"],
-                "Gateway": definition.get("gateway", ""),
-                "IPAddress": str(ipaddress.ip_address(row["address"])),
-                "IPPrefixLen": subnet.prefixlen if subnet else 0,
-            }
-        found[str(row["name"])] = _endpoint(known)
-    return found
+    for attachment in container.config.network.attachments:
+        row = known.get(attachment.name)
+        wanted = _wanted(container, attachment) | ({"NetworkID": row["id"]} if row else {})
+        found[attachment.name] = _endpoint(wanted | (_addresses(container, row) if row and running else {}))
+    return dict(sorted(found.items()))
+
+
+def _wanted(container: Container, attachment: Attachment) -> dict[str, Any]:
+    """What the user asked for on the network, and its names there."""
+    asked = {"IPv4Address": attachment.ip, "IPv6Address": attachment.ip6}
+    names = (container.name, *attachment.aliases, container.id[:12], container.config.hostname)
+    return {
+        "IPAMConfig": struct({key: value for key, value in asked.items() if value}) or NIL,
+        "Aliases": slice_(attachment.aliases),
+        "DNSNames": slice_(dict.fromkeys(filter(None, names)) if attachment.name != "bridge" else ()),
+    }
+
+
+def _addresses(container: Container, row: Row) -> dict[str, Any]:
+    """While it runs."""
+    if row["address"] is None:
+        return {}
+    definition = NetworkDefinition.from_json(json.loads(row["config"]))
+    return {
+        "EndpointID": networks.endpoint_id(container.id, row["id"]),
+        "MacAddress": row["mac"] if definition.driver != "ipvlan" else "",
+        "Gateway": definition.gateway,
+        "IPAddress": str(ipaddress.IPv4Address(row["address"])),
+        "IPPrefixLen": definition.prefix,
+        **(
+            {"GlobalIPv6Address": row["address6"], "GlobalIPv6PrefixLen": definition.prefix6} if row["address6"] else {}
+        ),
+        **({"IPv6Gateway": definition.gateway6} if row["address6"] else {}),
+    }
 
 
 def _endpoint(known: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def host_config(config: ContainerConfig, id_base: int | None) -> dict[str, Any]:
                 }
             ),
         },
-        "NetworkMode": network.mode,
+        "NetworkMode": network.left or network.mode,
         "PortBindings": _bindings(config),
         "RestartPolicy": {"Name": config.restart.kind.value, "MaximumRetryCount": config.restart.limit},
         "AutoRemove": config.auto_remove,

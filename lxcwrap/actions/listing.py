@@ -87,9 +87,17 @@ def _test(store: Store, filters: Filters, found: tuple[Overview, ...]) -> Callab
             tests.append(_ancestor(store, values))
         elif name == "label":
             tests.append(_labelled(values))
+        elif name == "network":
+            tests.append(_any_of(_TESTS[name], _network_names(store, values)))
         else:
             tests.append(_any_of(_TESTS[name], values))
     return lambda entry: all(test(entry) for test in tests)
+
+
+def _network_names(store: Store, values: tuple[str, ...]) -> tuple[str, ...]:
+    """The values, and the names of the networks whose IDs begin with one of them."""
+    ids = [(row["id"], row["name"]) for row in store.db.execute("SELECT id, name FROM networks")]
+    return (*values, *(name for number, name in ids if any(value and number.startswith(value) for value in values)))
 
 
 def _any_of(test: Callable[[Entry, str], bool], values: tuple[str, ...]) -> Callable[[Entry], bool]:
@@ -183,7 +191,7 @@ _TESTS: dict[str, Callable[[Entry, str], bool]] = {
     "health": _health,
     "is-task": lambda entry, value: value.lower() in ("false", "0"),
     "volume": _volume,
-    "network": lambda entry, value: value == mode(entry.container),
+    "network": lambda entry, value: value in networks(entry.container),
     "publish": _published,
     "expose": _exposed,
 }
@@ -196,6 +204,11 @@ def labels(container: Overview) -> dict[str, str]:
 def mode(container: Overview) -> str:
     """The network's name, or none, host, container:<id>."""
     return str(container.config.get("network", {}).get("mode", "bridge"))
+
+
+def networks(container: Overview) -> list[str]:
+    """The names of all its networks."""
+    return [mode(container), *(more["name"] for more in container.config.get("network", {}).get("more", ()))]
 
 
 def rows(store: Store, entries: list[Entry], *, truncate: bool = True, size: bool = False) -> list[dict[str, Any]]:
@@ -233,7 +246,7 @@ def _row(entry: Entry, names: Mapping[str, set[str]], truncate: bool, now: float
         "Label": lambda name: known.get(name, ""),
         "Mounts": ",".join(_mounts(container, truncate)),
         "LocalVolumes": str(len(container.volumes)),
-        "Networks": mode(container),
+        "Networks": ",".join(networks(container)),
         "Size": "0B",
     }
 

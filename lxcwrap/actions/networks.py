@@ -48,7 +48,7 @@ def _labels(store: Store, name: str) -> dict[str, str]:
 
 
 def _row(name: str, network_id: str, own: NetworkDefinition | None = None) -> dict[str, Any]:
-    driver = "bridge" if own else {"none": "null"}.get(name, name)
+    driver = own.driver if own else {"none": "null"}.get(name, name)
     labels = dict(own.labels) if own else {}
     return {
         "ID": network_id[:12],
@@ -56,7 +56,7 @@ def _row(name: str, network_id: str, own: NetworkDefinition | None = None) -> di
         "Driver": driver,
         "Scope": "local",
         "IPv4": "true",
-        "IPv6": "false",
+        "IPv6": "true" if own and own.subnet6 else "false",
         "Internal": "true" if own and own.internal else "false",
         "Labels": ",".join(f"{key}={value}" for key, value in labels.items()),
         "Label": lambda key: labels.get(key, ""),
@@ -98,7 +98,7 @@ def inspect(store: Store, text: str) -> dict[str, Any]:
         "Scope": "local",
         "Driver": row["Driver"],
         "EnableIPv4": True,
-        "EnableIPv6": False,
+        "EnableIPv6": bool(own and own.subnet6),
         "IPAM": {"Driver": "default", "Options": None, "Config": _ranges(definition)},
         "Internal": bool(own and own.internal),
         "Attachable": False,
@@ -119,12 +119,20 @@ def _created(store: Store, name: str) -> str:
 def _ranges(definition: NetworkDefinition | None) -> list[dict[str, Any]]:
     if not definition:
         return []
-    found: dict[str, Any] = {"Subnet": definition.subnet, "Gateway": definition.gateway}
-    if definition.ip_range:
-        found["IPRange"] = definition.ip_range
-    if definition.reserved:
-        found["AuxiliaryAddresses"] = GoMap(definition.reserved)
-    return [found]
+    found = [_range(definition, definition.subnet, definition.gateway, definition.ip_range)]
+    if definition.subnet6:
+        found.append(_range(definition, definition.subnet6, definition.gateway6, definition.ip_range6))
+    return found
+
+
+def _range(definition: NetworkDefinition, subnet: str, gateway: str, ip_range: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"Subnet": subnet, "Gateway": gateway}
+    if ip_range:
+        found["IPRange"] = ip_range
+    reserved = GoMap(item for item in definition.reserved if (":" in item[1]) == (":" in subnet))
+    if reserved:
+        found["AuxiliaryAddresses"] = reserved
+    return found
 
 
 def _options(definition: NetworkDefinition) -> dict[str, str]:
@@ -137,13 +145,22 @@ def _options(definition: NetworkDefinition) -> dict[str, str]:
     }
 
 
+def endpoint_id(container_id: str, network_id: str) -> str:
+    """The same as long as the container is on the network."""
+    from lxcwrap.model.digest import sha256
+
+    return sha256(f"{container_id}{network_id}".encode())
+
+
 def _containers(store: Store, definition: NetworkDefinition) -> dict[str, Any]:
     """The running containers on the network."""
     from lxcwrap.runtime import state
 
     rows = store.db.execute(
         """
-        SELECT c.id, c.name, l.address, l.mac FROM leases l JOIN containers c ON c.id = l.container_id
+        SELECT c.id, c.name, l.address, l.mac, l6.address AS address6
+        FROM leases l JOIN containers c ON c.id = l.container_id
+        LEFT JOIN leases6 l6 ON l6.network_id = l.network_id AND l6.container_id = l.container_id
         WHERE l.network_id = ? ORDER BY l.address
         """,
         (definition.id,),
@@ -151,10 +168,10 @@ def _containers(store: Store, definition: NetworkDefinition) -> dict[str, Any]:
     return {
         row["id"]: {
             "Name": row["name"],
-            "EndpointID": "",
+            "EndpointID": endpoint_id(row["id"], definition.id),
             "MacAddress": row["mac"],
             "IPv4Address": f"{ipaddress.IPv4Address(row['address'])}/{definition.prefix}",
-            "IPv6Address": "",
+            "IPv6Address": f"{row['address6']}/{definition.prefix6}" if row["address6"] else "",
         }
         for row in rows
         if state.read(store.paths, row["id"]).live

@@ -87,7 +87,7 @@ def _plan(store: Store, container: Container) -> dict[str, object]:
         sources=sources,
         fresh=fresh,
         joined=_joined(store, config),
-        after=[sys.executable, "-I", "-S", _FINISH, paths.root, container.id] if _needs_finish(container) else [],
+        after=after(store, container),
     )
     return planned | {
         "events": {"path": paths.events, "attributes": container.attributes},
@@ -105,10 +105,12 @@ def _joined(store: Store, config: ContainerConfig) -> dict[str, int]:
     return found
 
 
-def _needs_finish(container: Container) -> bool:
-    """Whether something outside the supervisor has to be taken down at the end."""
+def after(store: Store, container: Container) -> list[str]:
+    """What takes down at the end what is outside the supervisor; nothing where there is nothing."""
     network = container.config.network
-    return container.config.auto_remove or bool(network.ports) or network.publish_all or has_names(container)
+    if container.config.auto_remove or network.ports or network.publish_all or has_names(container):
+        return [sys.executable, "-I", "-S", _FINISH, store.paths.root, container.id]
+    return []
 
 
 def has_names(container: Container) -> bool:
@@ -122,7 +124,7 @@ def _network(store: Store, container: Container) -> plans.Network:
     mode = container.config.network.mode
     ports.release_dead(store)
     planned = plan.plan(store, container)
-    _publish(store, container, planned.address)
+    publish(store, container, planned.address, planned.address6)
     if has_names(container):
         from lxcwrap.network import several
 
@@ -134,10 +136,11 @@ def _network(store: Store, container: Container) -> plans.Network:
             raise Conflict(f"container {planned.join[:12]}, whose network is to be joined, is not running")
         items = (("lxc.namespace.share.net", str(pid)),)
     own = mode != "host" and not planned.join
-    return plans.Network(items, planned.hosts, planned.resolv_conf, own)
+    return plans.Network(items, planned.hosts, planned.resolv_conf, own, planned.inside)
 
 
-def _publish(store: Store, container: Container, address: str) -> None:
+def publish(store: Store, container: Container, address: str, address6: str) -> None:
+    """Make the host's ports lead to these addresses of the container's."""
     network = container.config.network
     if network.ports or network.publish_all:
         from lxcwrap.network import publish
@@ -149,8 +152,10 @@ def _publish(store: Store, container: Container, address: str) -> None:
             container.config.exposed,
             network.publish_all,
             address,
+            address6,
             is_running=lambda other: ports.is_held(store, other),
         )
+        _open_directly(store, container)
 
 
 def unpublish(store: Store, container: Container) -> None:
@@ -164,6 +169,14 @@ def unpublish(store: Store, container: Container) -> None:
         from lxcwrap.network import publish
 
         publish.unpublish(store, container.id)
+        _open_directly(store, container)
+
+
+def _open_directly(store: Store, container: Container) -> None:
+    if has_names(container):
+        from lxcwrap.network import several
+
+        several.open_directly(store, container)
 
 
 def _volumes(store: Store, mounts: tuple[Mount, ...]) -> tuple[dict[Mount, str], dict[Mount, str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from typing import Any
@@ -163,6 +164,13 @@ def rename(store: Store, container: Container, name: str) -> None:
     channel = connect.connect(store.paths, container.id)
     if channel:  # so that its events carry the name
         _acknowledged(channel, {"name": name})
+
+
+def inform(store: Store, container: Container, news: Mapping[str, object]) -> bool:
+    """Tell the supervisor what else is different now; False when there is none any more."""
+    channel = connect.connect(store.paths, container.id)
+    unchanged = {"restart": plans.restart_plan(container.config.restart), "items": {}}
+    return channel is not None and _acknowledged(channel, {**unchanged, **news})
 
 
 def _acknowledged(channel: Channel, message: dict[str, object]) -> bool:

@@ -101,6 +101,7 @@ container_options = all_of(
     ),
     _text("--name", metavar="NAME", help="Name [default: a made-up one]."),
     _text("--ip", metavar="IP", help="IPv4 address on the network."),
+    _text("--ip6", metavar="IP", help="IPv6 address on the network."),
     _many("--network", "--net", metavar="NET", help="A network's name, bridge, none, host or container:NAME."),
     _many("--network-alias", "--net-alias", metavar="NAME", help="A further name on the network."),
     _flag("--no-healthcheck", help="Without the image's health check."),
@@ -134,7 +135,6 @@ container_options = all_of(
     _text("-w", "--workdir", metavar="DIR", help="Working directory."),
     refused("--disable-content-trust", reason="images are checked by digest, not by signature", value=False),
     refused("--gpus", reason="pass the devices with --device"),
-    refused("--ip6", reason="networks are IPv4 only"),
     refused("--isolation", reason="it is for Windows"),
     refused("--kernel-memory", reason="kernels do not have it any more"),
     refused("--link", "--link-local-ip", reason="use the containers' addresses or --add-host"),
@@ -365,7 +365,7 @@ def _namespaces(options: dict[str, Any]) -> Namespaces:
 
 def _network(options: dict[str, Any]) -> NetworkConfig:
     first, more = run_flags.networks(
-        options["network"], options["ip"], options["mac_address"], options["network_alias"]
+        options["network"], options["ip"], options["mac_address"], options["network_alias"], options["ip6"]
     )
     return NetworkConfig(
         mode=first.name,
@@ -379,6 +379,7 @@ def _network(options: dict[str, Any]) -> NetworkConfig:
         ip=first.ip,
         aliases=first.aliases,
         more=more,
+        ip6=first.ip6,
     )
 
 

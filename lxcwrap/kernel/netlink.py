@@ -14,19 +14,28 @@ NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 
 F_REQUEST, F_ACK, F_DUMP = 0x1, 0x4, 0x300
-F_EXCL, F_CREATE = 0x200, 0x400
+F_REPLACE, F_EXCL, F_CREATE = 0x100, 0x200, 0x400
 NESTED = 0x8000
 
 _NOOP, _ERROR, _DONE = 1, 2, 3
 _NEWLINK, _DELLINK, _NEWADDR, _DELADDR, _GETADDR = 16, 17, 20, 21, 22
 _NEWROUTE, _GETROUTE = 24, 26
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
-_INFO_KIND, _INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = (
+    1,
+    3,
+    4,
+    5,
+    10,
+    18,
+    28,
+)
+_INFO_KIND, _INFO_DATA, _VETH_INFO_PEER, _CHILD_MODE = 1, 2, 1, 1  # IFLA_MACVLAN_MODE, IFLA_IPVLAN_MODE
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _IFF_UP = 0x1
-_RT_TABLE_LOCAL, _RT_TABLE_MAIN = 255, 254
+_RT_TABLE_MAIN, _RT_SCOPE_LINK = 254, 253
 _RTPROT_BOOT, _RTN_UNICAST = 3, 1
+_IFA_F_NODAD = 0x02
 _BUFFER = 1 << 18  # bytes of one answer
 
 _HEADER = struct.Struct("=LHHLL")  # nlmsghdr: length, type, flags, sequence, port
@@ -143,6 +152,22 @@ def create_veth(route: Socket, name: str, bridge: int, mtu: int, *, peer: str, p
     route.ask(_NEWLINK, F_CREATE | F_EXCL, here + info)
 
 
+def create_child(
+    route: Socket, kind: str, mode: int, parent: int, *, name: str, mac: str, mtu: int, namespace: int
+) -> None:
+    """Make a ``macvlan`` or ``ipvlan`` link (down) upon ``parent``, in the network namespace of that descriptor."""
+    width = "=I" if kind == "macvlan" else "=H"
+    wanted = attribute(_IFLA_IFNAME, _name(name)) + attribute(_IFLA_LINK, _u32(parent))
+    wanted += attribute(_IFLA_NET_NS_FD, _u32(namespace)) + (attribute(_IFLA_MTU, _u32(mtu)) if mtu else b"")
+    wanted += attribute(_IFLA_ADDRESS, mac_bytes(mac)) if mac else b""
+    info = nested(
+        _IFLA_LINKINFO,
+        attribute(_INFO_KIND, kind.encode()),
+        nested(_INFO_DATA, attribute(_CHILD_MODE, struct.pack(width, mode))),
+    )
+    route.ask(_NEWLINK, F_CREATE | F_EXCL, _link() + wanted + info)
+
+
 def set_up(route: Socket, index: int) -> None:
     route.ask(_NEWLINK, 0, _link(index, flags=_IFF_UP, change=_IFF_UP))
 
@@ -157,8 +182,11 @@ def delete_link(route: Socket, index: int) -> None:
 
 
 def add_address(route: Socket, index: int, address: bytes, prefix: int) -> None:
-    """Give a link an IPv4 address (four bytes).  Does nothing when it has it."""
-    content = _ADDRESS.pack(socket.AF_INET, prefix, 0, 0, index)
+    """Give a link an IPv4 or IPv6 address (its bytes).  Does nothing when it has it.
+
+    Addresses are handed out, so nobody is asked for a second or two whether one is taken (IPv6's DAD).
+    """
+    content = _ADDRESS.pack(_family(address), prefix, 0 if len(address) == 4 else _IFA_F_NODAD, 0, index)
     content += attribute(_IFA_LOCAL, address) + attribute(_IFA_ADDRESS, address)
     try:
         route.ask(_NEWADDR, F_CREATE | F_EXCL, content)
@@ -167,37 +195,53 @@ def add_address(route: Socket, index: int, address: bytes, prefix: int) -> None:
 
 
 def delete_address(route: Socket, index: int, address: bytes, prefix: int) -> None:
-    content = _ADDRESS.pack(socket.AF_INET, prefix, 0, 0, index)
+    content = _ADDRESS.pack(_family(address), prefix, 0, 0, index)
     route.ask(_DELADDR, 0, content + attribute(_IFA_LOCAL, address))
 
 
 def add_default_route(route: Socket, gateway: bytes) -> None:
-    """The IPv4 default route of the caller's namespace."""
-    content = _ROUTE.pack(socket.AF_INET, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, 0, _RTN_UNICAST, 0)
-    route.ask(_NEWROUTE, F_CREATE | F_EXCL, content + attribute(_RTA_GATEWAY, gateway))
+    """The default route of the caller's namespace, IPv4 or IPv6 by the gateway's length; another one is replaced."""
+    content = _ROUTE.pack(_family(gateway), 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, 0, _RTN_UNICAST, 0)
+    route.ask(_NEWROUTE, F_CREATE | F_REPLACE, content + attribute(_RTA_GATEWAY, gateway))
 
 
-def addresses(route: Socket, index: int) -> tuple[tuple[bytes, int], ...]:
-    """The IPv4 addresses of a link: (four bytes, prefix length)."""
+def add_device_route(route: Socket, index: int, family: int) -> None:
+    """A default route that leads to a link itself, with no gateway; another one is replaced."""
+    content = _ROUTE.pack(family, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_BOOT, 0, _RTN_UNICAST, 0)
+    route.ask(_NEWROUTE, F_CREATE | F_REPLACE, content + attribute(_RTA_OIF, _u32(index)))
+
+
+def addresses(route: Socket, index: int, family: int = socket.AF_INET) -> tuple[tuple[bytes, int], ...]:
+    """The addresses of a link: (their bytes, prefix length).  IPv6's link-local ones are the kernel's own affair."""
+    return tuple((address, prefix) for address, prefix, owner in all_addresses(route, family) if owner == index)
+
+
+def all_addresses(route: Socket, family: int = socket.AF_INET) -> tuple[tuple[bytes, int, int], ...]:
+    """All addresses of the caller's namespace: (their bytes, prefix length, index of the link)."""
     found = []
-    for _, content in route.ask(_GETADDR, F_DUMP, _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0)):
-        _, prefix, _, _, owner = _ADDRESS.unpack_from(content)
-        local = attributes(content[_ADDRESS.size :]).get(_IFA_LOCAL)
-        if owner == index and local:
-            found.append((local, prefix))
+    for _, content in route.ask(_GETADDR, F_DUMP, _ADDRESS.pack(family, 0, 0, 0, 0)):
+        _, prefix, _, scope, owner = _ADDRESS.unpack_from(content)
+        values = attributes(content[_ADDRESS.size :])
+        local = values.get(_IFA_LOCAL) or values.get(_IFA_ADDRESS)
+        if local and (family == socket.AF_INET or scope != _RT_SCOPE_LINK):
+            found.append((local, prefix, owner))
     return tuple(found)
 
 
-def routes(route: Socket) -> tuple[tuple[bytes, int, int], ...]:
-    """The IPv4 routes of the main table: (destination, prefix length, index of the link)."""
+def routes(route: Socket, family: int = socket.AF_INET) -> tuple[tuple[bytes, int, int], ...]:
+    """The routes of the main table: (destination, prefix length, index of the link)."""
     found = []
-    for _, content in route.ask(_GETROUTE, F_DUMP, _ROUTE.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
+    for _, content in route.ask(_GETROUTE, F_DUMP, _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
         _, prefix, _, _, table, _, _, _, _ = _ROUTE.unpack_from(content)
         values = attributes(content[_ROUTE.size :])
         if table == _RT_TABLE_MAIN and _RTA_OIF in values:
             index = struct.unpack("=I", values[_RTA_OIF])[0]
-            found.append((values.get(_RTA_DST, bytes(4)), prefix, index))
+            found.append((values.get(_RTA_DST, bytes(4 if family == socket.AF_INET else 16)), prefix, index))
     return tuple(found)
+
+
+def _family(address: bytes) -> int:
+    return socket.AF_INET if len(address) == 4 else socket.AF_INET6
 
 
 def link_name(index: int) -> str:

@@ -103,19 +103,38 @@ def plug(pair: Pair, namespace: int) -> None:
     Raises OSError; then nothing is left of it.
     """
     with netlink.Socket() as route:
-        with entered(namespace):
-            taken = {name for _, name in socket.if_nameindex()}
-        inside = next(f"eth{number}" for number in range(len(taken) + 1) if f"eth{number}" not in taken)
+        inside = free_name(namespace)
         bridge = socket.if_nametoindex(pair.bridge)
         netlink.create_veth(route, pair.name, bridge, pair.mtu, peer=inside, peer_mac=pair.mac, namespace=namespace)
         try:
-            with entered(namespace), netlink.Socket() as own:
-                index = socket.if_nametoindex(inside)
-                netlink.add_address(own, index, socket.inet_aton(pair.address), pair.prefix)
-                netlink.set_up(own, index)
+            set_up(namespace, inside, pair.address, pair.prefix)
         except BaseException:
             netlink.delete_link(route, socket.if_nametoindex(pair.name))
             raise
+
+
+def free_name(namespace: int) -> str:
+    """The next ``eth`` that is free there."""
+    with entered(namespace):
+        taken = {name for _, name in socket.if_nameindex()}
+    return next(f"eth{number}" for number in range(len(taken) + 1) if f"eth{number}" not in taken)
+
+
+def set_up(namespace: int, name: str, address: str, prefix: int) -> None:
+    """Give a link there its IPv4 address, and switch it on."""
+    with entered(namespace), netlink.Socket() as own:
+        index = socket.if_nametoindex(name)
+        netlink.add_address(own, index, socket.inet_aton(address), prefix)
+        netlink.set_up(own, index)
+
+
+def unplug(namespace: int, address: str) -> None:
+    """Remove the link there that has the IPv4 address, and with it the other end of its pair."""
+    wanted = socket.inet_aton(address)
+    with entered(namespace), netlink.Socket() as own:
+        for found, _, index in netlink.all_addresses(own):
+            if found == wanted:
+                netlink.delete_link(own, index)
 
 
 def drop(name: str) -> None:

@@ -177,6 +177,7 @@ class Attachment(Record):
     ip: str = ""
     mac: str = ""
     aliases: tuple[str, ...] = ()
+    ip6: str = ""
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,8 @@ class NetworkConfig(Record):
     ip: str = ""  # on the network that ``mode`` names, as are the aliases
     aliases: tuple[str, ...] = ()
     more: tuple[Attachment, ...] = ()  # further networks
+    ip6: str = ""
+    left: str = ""  # with ``none``: the network that was its last before it left it
 
     nested: ClassVar[dict[str, type[Any]]] = {"ports": Port, "more": Attachment}
 
@@ -202,7 +205,7 @@ class NetworkConfig(Record):
         """All networks that can be named, the first one first; none for a namespace of another kind."""
         if self.mode in ("none", "host") or self.mode.startswith("container:"):
             return ()
-        return (Attachment(self.mode, self.ip, self.mac_address, self.aliases), *self.more)
+        return (Attachment(self.mode, self.ip, self.mac_address, self.aliases, self.ip6), *self.more)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any
 from lxcwrap.errors import UsageError
 from lxcwrap.model.record import Record
 
-ANY = "0.0.0.0"
+ANY, ANY6 = "0.0.0.0", "::"
 
 
 @dataclass(frozen=True)
 class NetworkDefinition(Record):
-    """A bridge with NAT (``internal``: without a way out).  Stored as JSON in the networks table."""
+    """A network (``internal``: without a way out).  Stored as JSON in the networks table."""
 
     id: str  # 64 hex digits
     name: str
@@ -27,10 +27,22 @@ class NetworkDefinition(Record):
     internal: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     options: tuple[tuple[str, str], ...] = ()  # as the user gave them with -o
+    driver: str = "bridge"  # or macvlan, ipvlan: then ``bridge`` is '' and the gateway another machine's
+    subnet6: str = ""  # '' is no IPv6
+    gateway6: str = ""
+    ip_range6: str = ""
+    routed: bool = False  # IPv4 goes out with the containers' own addresses
+    routed6: bool = False
+    parent: str = ""  # of macvlan and ipvlan: the host's interface
+    mode: str = ""  # of macvlan and ipvlan
 
     @property
     def prefix(self) -> int:
         return int(self.subnet.partition("/")[2])
+
+    @property
+    def prefix6(self) -> int:
+        return int(self.subnet6.partition("/")[2])
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,8 @@ class NetworkPlan:
     """What a container starts with.  ``config_items`` are liblxc's; ``hosts`` and ``resolv_conf`` are files' contents.
 
     ``join`` is the container whose network namespace is shared ('' for none): the runtime knows its process.
+    ``address`` and ``address6`` are those by which others come in.  ``inside`` is what liblxc cannot do in the
+    namespace, for runtime.inside; None for nothing.
     """
 
     config_items: tuple[tuple[str, str], ...]
@@ -47,6 +61,8 @@ class NetworkPlan:
     hosts: str = ""
     resolv_conf: str = ""
     join: str = ""
+    address6: str = ""
+    inside: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

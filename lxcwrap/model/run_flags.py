@@ -314,11 +314,11 @@ def ip(text: str, what: str) -> str:
 
 
 def networks(
-    texts: tuple[str, ...], address: str, mac: str, aliases: tuple[str, ...]
+    texts: tuple[str, ...], address: str, mac: str, aliases: tuple[str, ...], address6: str = ""
 ) -> tuple[Attachment, tuple[Attachment, ...]]:
     """``--network`` in its two forms, NAME and ``name=NAME,ip=…,alias=…,mac-address=…``: the first, and the others.
 
-    ``address``, ``mac`` and ``aliases`` are the flags beside it, which belong to the first.
+    The other arguments are the flags beside it, which belong to the first.
     """
     found = [_attachment(text) for text in texts or ("bridge",)]
     first = found[0]
@@ -328,7 +328,9 @@ def networks(
             raise UsageError(f"--network {item.name} excludes other networks")
         if [other.name for other in found].count(item.name) > 1:
             raise UsageError(f"network {item.name} is given twice")
-    first = attachment(first.name, address or first.ip, mac or first.mac, (*first.aliases, *aliases))
+    first = attachment(
+        first.name, address or first.ip, mac or first.mac, (*first.aliases, *aliases), address6 or first.ip6
+    )
     return first, tuple(found[1:])
 
 
@@ -341,33 +343,41 @@ def _attachment(text: str) -> Attachment:
         key, _, value = word.partition("=")
         if key == "alias":
             aliases.append(value)
-        elif key in ("name", "ip", "mac-address") and value:
+        elif key in ("name", "ip", "ip6", "mac-address") and value:
             values[key] = value
         else:
             raise UsageError(
-                f"--network {text!r:.100}: {word!r:.60} is not understood", hint="name, ip, alias, mac-address"
+                f"--network {text!r:.100}: {word!r:.60} is not understood", hint="name, ip, ip6, alias, mac-address"
             )
     if "name" not in values:
         raise UsageError(f"--network {text!r:.100} names no network", hint="write name=NETWORK,ip=ADDRESS")
-    return attachment(values["name"], values.get("ip", ""), values.get("mac-address", ""), tuple(aliases))
+    address, mac, address6 = (values.get(key, "") for key in ("ip", "mac-address", "ip6"))
+    return attachment(values["name"], address, mac, tuple(aliases), address6)
 
 
-def attachment(name: str, address: str = "", mac: str = "", aliases: tuple[str, ...] = ()) -> Attachment:
+def attachment(
+    name: str, address: str = "", mac: str = "", aliases: tuple[str, ...] = (), address6: str = ""
+) -> Attachment:
     """A network, and what a container wants on it."""
     if not name.startswith("container:"):
         check_name(name, "network")
     if name in ("bridge", "none", "host") or name.startswith("container:"):
-        if address:
-            raise UsageError("--ip goes with a network of your own only", hint="see: lxcwrap network create --help")
+        if address or address6:
+            flag = "--ip" if address else "--ip6"
+            raise UsageError(f"{flag} goes with a network of your own only", hint="see: lxcwrap network create --help")
         if aliases:
             raise UsageError(
                 "--network-alias goes with a network of your own only", hint="see: lxcwrap network create --help"
             )
     if address and ":" in ip(address, "--ip"):
         raise UsageError(f"--ip {address}: write an IPv4 address")
+    if address6:
+        address6 = ip(address6, "--ip6")
+        if ":" not in address6:
+            raise UsageError(f"--ip6 {address6}: write an IPv6 address")
     if mac and (not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", mac) or int(mac[:2], 16) & 1):
         raise UsageError(f"--mac-address {mac!r:.40} is not a MAC address", hint="write 02:42:ac:11:00:02")
-    return Attachment(name, address, mac, tuple(map(check_hostname, aliases)))
+    return Attachment(name, address, mac, tuple(map(check_hostname, aliases)), address6)
 
 
 def resolver_word(text: str, flag: str) -> str:

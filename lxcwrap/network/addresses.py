@@ -31,6 +31,13 @@ def lease(
     return str(ipaddress.IPv4Address(row[0])), row[1]
 
 
+def release(store: Store, network_id: str, container_id: str) -> None:
+    """The container is on the network no longer."""
+    with store.transaction() as db:
+        for table in ("leases", "leases6"):
+            db.execute(f"DELETE FROM {table} WHERE network_id = ? AND container_id = ?", (network_id, container_id))
+
+
 def _held(store: Store, network_id: str, container_id: str) -> tuple[int, str] | None:
     row = store.db.execute(
         "SELECT address, mac FROM leases WHERE network_id = ? AND container_id = ?", (network_id, container_id)
@@ -57,6 +64,67 @@ def _asked(store: Store, definition: NetworkDefinition, wanted: str) -> int:
     return int(address)
 
 
+def lease6(store: Store, definition: NetworkDefinition, container_id: str, address: str, wanted: str = "") -> str:
+    """The same of IPv6: as far from the subnet's beginning as the IPv4 ``address``, where that is free.
+
+    '' on a network that has no IPv6.  Raises Conflict or UsageError.
+    """
+    if not definition.subnet6:
+        if wanted:
+            raise UsageError(f"--ip6 {wanted}: network {definition.name} has no IPv6", hint="it is made with --ipv6")
+        return ""
+    key = (definition.id, container_id)
+    query = "SELECT address FROM leases6 WHERE network_id = ? AND container_id = ?"
+    row = store.db.execute(query, key).fetchone()
+    if not row:
+        with store.transaction() as db:
+            row = store.db.execute(query, key).fetchone()
+            if not row:
+                chosen = _asked6(store, definition, wanted) if wanted else _free6(store, definition, address)
+                row = {"address": chosen}
+                db.execute("INSERT INTO leases6 VALUES (?, ?, ?)", (definition.id, chosen, container_id))
+    return str(row["address"])
+
+
+def _asked6(store: Store, definition: NetworkDefinition, wanted: str) -> str:
+    address, subnet = ipaddress.IPv6Address(wanted), ipaddress.IPv6Network(definition.subnet6)
+    if address not in subnet or address == subnet.network_address:
+        raise UsageError(f"address {wanted} is not one of network {definition.name} ({definition.subnet6})")
+    if str(address) == definition.gateway6:
+        raise UsageError(f"address {wanted} is the gateway of network {definition.name}")
+    holder = store.db.execute(
+        """
+        SELECT c.name FROM leases6 l JOIN containers c ON c.id = l.container_id
+        WHERE l.network_id = ? AND l.address = ?
+        """,
+        (definition.id, str(address)),
+    ).fetchone()
+    if holder:
+        raise Conflict(
+            f"address {wanted} of network {definition.name} is container {holder['name']}'s",
+            hint="choose another --ip6, or remove that container",
+            exit_code=125,
+        )
+    return str(address)
+
+
+def _free6(store: Store, definition: NetworkDefinition, address: str) -> str:
+    """Inside the transaction that takes it."""
+    part = ipaddress.IPv6Network(definition.ip_range6 or definition.subnet6)
+    rows = store.db.execute("SELECT address FROM leases6 WHERE network_id = ?", (definition.id,))
+    taken = {row["address"] for row in rows} | {definition.gateway6, str(part.network_address)}
+    taken |= {item for _, item in definition.reserved}
+    distance = int(ipaddress.IPv4Address(address)) - int(ipaddress.IPv4Network(definition.subnet).network_address)
+    for number in range(part.num_addresses):
+        found = str(part[(distance + number) % part.num_addresses])
+        if found not in taken:
+            return found
+    raise Conflict(
+        f"network {definition.name} has no free address left in {part}",
+        hint="remove containers that are not needed, or make a network with a larger subnet",
+    )
+
+
 def check_inside(definition: NetworkDefinition, text: str) -> ipaddress.IPv4Address:
     """An address that a container may have on the network.  Raises UsageError."""
     address, subnet = ipaddress.IPv4Address(text), ipaddress.IPv4Network(definition.subnet)
@@ -70,8 +138,8 @@ def check_inside(definition: NetworkDefinition, text: str) -> ipaddress.IPv4Addr
 def _free(store: Store, definition: NetworkDefinition) -> int:
     """The lowest address that nobody holds; inside the transaction that takes it."""
     first, end = _bounds(definition)
-    kept = [int(ipaddress.IPv4Address(address)) for _, address in definition.reserved]
-    kept.append(int(ipaddress.IPv4Address(definition.gateway)))
+    kept = [int(ipaddress.IPv4Address(address)) for _, address in definition.reserved if ":" not in address]
+    kept += [int(ipaddress.IPv4Address(definition.gateway))] if definition.gateway else []
     row = store.db.execute(
         """
         SELECT MIN(candidate) AS address FROM (
@@ -113,3 +181,24 @@ def step_addresses(definition: NetworkDefinition) -> tuple[ipaddress.IPv4Address
 def mac_of(address: int) -> str:
     """A MAC address that follows from the IPv4 address: nobody's ARP cache is ever wrong."""
     return "02:42:" + ":".join(f"{byte:02x}" for byte in address.to_bytes(4, "big"))
+
+
+def way_in(store: Store, container_id: str) -> tuple[str, str]:
+    """The container's IPv4 and IPv6 address on the networks by which it goes out; '' for none."""
+    from lxcwrap.model.container import NetworkConfig
+
+    rows = store.db.execute(
+        """
+        SELECT n.name, n.config, l.address, l6.address AS address6 FROM leases l JOIN networks n ON n.id = l.network_id
+        LEFT JOIN leases6 l6 ON l6.network_id = l.network_id AND l6.container_id = l.container_id
+        WHERE l.container_id = ?
+        """,
+        (container_id,),
+    )
+    known = {row["name"]: (NetworkDefinition.from_json(json.loads(row["config"])), row) for row in rows}
+    text = store.db.execute("SELECT config FROM containers WHERE id = ?", (container_id,)).fetchone()["config"]
+    config = NetworkConfig.from_json(json.loads(text).get("network", {}))
+    links = [known[item.name] for item in config.attachments if item.name in known]
+    out = [row for definition, row in links if not definition.internal]
+    address6 = next((str(row["address6"]) for row in out if row["address6"]), "")
+    return (str(ipaddress.IPv4Address(out[0]["address"])) if out else "", address6)

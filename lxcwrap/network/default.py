@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from lxcwrap.errors import Conflict, LxcwrapError, NotPermitted, Unsupported
 from lxcwrap.kernel import lock, netlink, nftables
 from lxcwrap.model.network import NetworkDefinition, NetworkSettings
-from lxcwrap.network import rules, settings, subnets
+from lxcwrap.network import addresses, rules, settings, subnets
 from lxcwrap.network.rules import Published
 from lxcwrap.store.database import Store
 
@@ -21,6 +21,7 @@ NAME = "bridge"
 LOCK = "/run/lock/lxcwrap-network"  # of the host: several state roots choose among the same subnets
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 _UP = 0x1
+_PUBLISHED = ("host_ip", "host_port", "protocol", "container_id", "container_port")
 
 
 def find(store: Store) -> NetworkDefinition | None:
@@ -71,7 +72,13 @@ def is_in_place(definition: NetworkDefinition, table: str, comment: str) -> bool
     if found is None or comment.encode() not in found:
         return False
     with netlink.Socket() as route:
-        return (socket.inet_aton(definition.gateway), definition.prefix) in netlink.addresses(route, index)
+        if (socket.inet_aton(definition.gateway), definition.prefix) not in netlink.addresses(route, index):
+            return False
+        if definition.subnet6:
+            from lxcwrap.network import ipv6
+
+            return ipv6.is_in_place(route, index, definition)
+    return True
 
 
 def _make(store: Store) -> NetworkDefinition:
@@ -180,10 +187,14 @@ def make_bridge(route: netlink.Socket, definition: NetworkDefinition) -> None:
             raise Unsupported(f"the bridge {name} cannot be made: {error.strerror}") from error
     if not os.path.isdir(f"/sys/class/net/{name}/bridge"):
         raise Conflict(f"the interface {name} exists and is not a bridge", hint="rename or remove it")
-    _write("/proc/sys/net/ipv4/ip_forward", "1")
-    _write(f"/proc/sys/net/ipv4/conf/{name}/route_localnet", "1")
-    if os.path.exists(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6"):
-        _write(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
+    write_sysctl("/proc/sys/net/ipv4/ip_forward", "1")
+    write_sysctl(f"/proc/sys/net/ipv4/conf/{name}/route_localnet", "1")
+    if definition.subnet6:
+        from lxcwrap.network import ipv6
+
+        ipv6.prepare(route, index, definition)
+    elif os.path.exists(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6"):
+        write_sysctl(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
     _replace_addresses(route, index, definition)
     netlink.set_mtu(route, index, definition.mtu)
     netlink.set_up(route, index)
@@ -197,7 +208,7 @@ def _replace_addresses(route: netlink.Socket, index: int, definition: NetworkDef
     netlink.add_address(route, index, *wanted)
 
 
-def _write(path: str, text: str) -> None:
+def write_sysctl(path: str, text: str) -> None:
     with open(path) as stream:
         if stream.read().strip() == text:
             return  # already so, perhaps on a /proc that cannot be written
@@ -224,20 +235,14 @@ def apply_rules(text: str) -> None:
 
 
 def published(store: Store) -> tuple[Published, ...]:
-    """All published ports whose container has an address: that on its first network."""
-    rows = store.db.execute(
-        """
-        SELECT p.*, l.address FROM published_ports p
-        JOIN containers c ON c.id = p.container_id
-        JOIN networks n ON n.name = COALESCE(json_extract(c.config, '$.network.mode'), 'bridge')
-        JOIN leases l ON l.container_id = p.container_id AND l.network_id = n.id
-        ORDER BY p.protocol, p.host_port, p.host_ip
-        """
-    )
-    return tuple(
-        Published(
-            row["host_ip"], row["host_port"], row["protocol"], row["container_id"], row["container_port"],
-            str(ipaddress.IPv4Address(row["address"])),
-        )
-        for row in rows
-    )  # fmt: skip
+    """All published ports whose container has an address."""
+    rows = store.db.execute("SELECT * FROM published_ports ORDER BY protocol, host_port, host_ip").fetchall()
+    found = {
+        container_id: addresses.way_in(store, container_id) for container_id in {row["container_id"] for row in rows}
+    }
+    made = []
+    for row in rows:
+        address = found[row["container_id"]][":" in row["host_ip"]]
+        if address:
+            made.append(Published(**{name: row[name] for name in _PUBLISHED}, address=address))
+    return tuple(made)

@@ -12,13 +12,11 @@ import signal
 from collections.abc import Callable
 
 from lxcwrap.errors import LxcwrapError, Unsupported
-from lxcwrap.kernel import files, lock
+from lxcwrap.kernel import daemon, files, lock
 from lxcwrap.model.network import NetworkDefinition
 from lxcwrap.model.paths import Paths
 
 _PROGRAMS = ("/usr/sbin/dnsmasq", "/usr/bin/dnsmasq", "/sbin/dnsmasq")
-_END = 2.0  # seconds
-
 Held = Callable[[str], bool]  # whether a container, by its id, runs or is being started
 
 
@@ -30,12 +28,12 @@ def announce(
     paths: Paths,
     definition: NetworkDefinition,
     container_id: str,
-    address: str,
+    addresses: tuple[str, ...],
     names: tuple[str, ...],
     is_held: Held,
     servers: tuple[str, ...] = (),
 ) -> None:
-    """Make the names lead to the address.  ``servers`` are asked for all others; without any, the host's resolvers.
+    """Make the names lead to the addresses.  ``servers`` are asked for all others; without any, the host's resolvers.
 
     Raises Unsupported without dnsmasq, or LxcwrapError when it fails.
     """
@@ -44,10 +42,10 @@ def announce(
         os.makedirs(f"{where}/hosts", 0o755, exist_ok=True)
         _forget_dead(where, container_id, is_held)
         path = f"{where}/hosts/{container_id}"
-        files.write_atomically(path, f"{address} {' '.join(names)}\n".encode())
+        files.write_atomically(path, "".join(f"{one} {' '.join(names)}\n" for one in addresses).encode())
         os.chmod(path, 0o644)
         try:
-            if not _reread(where):
+            if not _reread(where) and definition.driver == "bridge":
                 _start(where, definition, servers)
         except BaseException:
             os.unlink(path)
@@ -65,7 +63,7 @@ def withdraw(paths: Paths, network_id: str, container_id: str, is_held: Held) ->
         if os.listdir(f"{where}/hosts"):
             _reread(where)
         else:
-            _stop(where)
+            daemon.stop(f"{where}/pid")
 
 
 def settle(paths: Paths, is_held: Held) -> None:
@@ -74,6 +72,9 @@ def settle(paths: Paths, is_held: Held) -> None:
         found = os.listdir(f"{paths.run}/networks")
     except FileNotFoundError:
         return
+    for own in resolvers(paths.run):
+        if not is_held(own.split("/")[-2]):
+            forget_resolver(own)
     for network_id in found:
         hosts = f"{place(paths, network_id)}/hosts"
         dead = [name for name in os.listdir(hosts) if not is_held(name)] if os.path.isdir(hosts) else []
@@ -87,7 +88,7 @@ def stop(paths: Paths, network_id: str) -> None:
     if os.path.isdir(where):
         with lock.held(f"{where}/lock"):
             shutil.rmtree(f"{where}/hosts", ignore_errors=True)
-            _stop(where)
+            daemon.stop(f"{where}/pid")
 
 
 def _forget_dead(where: str, but: str, is_held: Held) -> None:
@@ -103,68 +104,35 @@ def _unlink(path: str) -> None:
         pass
 
 
-def _process(where: str) -> int:
-    """A descriptor of the network's dnsmasq; -1 when it does not run.  Its arguments say that it is the one."""
-    try:
-        with open(f"{where}/pid", encoding="ascii") as stream:
-            pid = int(stream.read())
-        descriptor = os.pidfd_open(pid)
-    except (OSError, ValueError):
-        return -1
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as stream:
-            if f"--addn-hosts={where}/hosts".encode() in stream.read().split(b"\0"):
-                return descriptor
-    except OSError:
-        pass
-    os.close(descriptor)
-    return -1
-
-
 def _reread(where: str) -> bool:
-    """Whether it runs, and was told."""
-    return _signal(where, signal.SIGHUP)
+    """Whether the network's dnsmasq runs, and was told; so are the resolvers that containers have of their own."""
+    hosts = f"--addn-hosts={where}/hosts"
+    for own in resolvers(where.rpartition("/networks/")[0]):
+        daemon.tell(own, signal.SIGHUP, hosts)
+    return daemon.tell(f"{where}/pid", signal.SIGHUP)
 
 
-def _signal(where: str, number: int) -> bool:
-    descriptor = _process(where)
-    if descriptor < 0:
-        return False
+def resolvers(run: str) -> list[str]:
+    """The pid files of the containers' own resolvers (see ``embedded``)."""
     try:
-        signal.pidfd_send_signal(descriptor, number)
-        return number != signal.SIGTERM or _ended(descriptor)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(descriptor)
+        return [f"{run}/resolvers/{container_id}/pid" for container_id in os.listdir(f"{run}/resolvers")]
+    except FileNotFoundError:
+        return []
 
 
-def _ended(descriptor: int) -> bool:
-    """Wait for its end: another may take its place and its port at once."""
-    import select
-
-    waiting = select.poll()
-    waiting.register(descriptor, select.POLLIN)
-    if not waiting.poll(_END * 1000):
-        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        waiting.poll(_END * 1000)
-    return True
-
-
-def _stop(where: str) -> None:
-    _signal(where, signal.SIGTERM)
-    _unlink(f"{where}/pid")
+def forget_resolver(pid_file: str) -> None:
+    """End a container's own resolver.  Does nothing when there is none."""
+    if os.path.isdir(os.path.dirname(pid_file)):
+        daemon.stop(pid_file)
+        shutil.rmtree(os.path.dirname(pid_file), ignore_errors=True)
 
 
 def _start(where: str, definition: NetworkDefinition, servers: tuple[str, ...]) -> None:
     """It goes to the background once it listens; what it says before that is why it does not."""
     import subprocess
 
-    program = next((path for path in _PROGRAMS if os.path.exists(path)), "")
-    if not program:
-        raise Unsupported("names on a network need dnsmasq", hint="install dnsmasq-base (Fedora: dnsmasq)")
     argv = [
-        program, "--conf-file=/dev/null", f"--pid-file={where}/pid", f"--addn-hosts={where}/hosts", "--no-hosts",
+        program(), "--conf-file=/dev/null", f"--pid-file={where}/pid", f"--addn-hosts={where}/hosts", "--no-hosts",
         "--bind-interfaces", f"--listen-address={definition.gateway}", "--except-interface=lo", "--domain-needed",
         "--user=nobody", *(["--no-resolv"] if definition.internal or servers else []),
         *(f"--server={server}" for server in servers if not definition.internal),
@@ -176,3 +144,11 @@ def _start(where: str, definition: NetworkDefinition, servers: tuple[str, ...]) 
             f"dnsmasq for network {definition.name} did not start: {said[0] if said else done.returncode}",
             hint=f"'ss -lunp sport = :53' shows what else listens on {definition.gateway}",
         )
+
+
+def program() -> str:
+    """Raises Unsupported."""
+    found = next((path for path in _PROGRAMS if os.path.exists(path)), "")
+    if not found:
+        raise Unsupported("names on a network need dnsmasq", hint="install dnsmasq-base (Fedora: dnsmasq)")
+    return found

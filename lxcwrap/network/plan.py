@@ -19,7 +19,7 @@ ff00::0\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
-_EMPTY = (("lxc.net.0.type", "empty"), ("lxc.net.0.flags", "up"))  # nothing but the loopback device, which works
+EMPTY = (("lxc.net.0.type", "empty"), ("lxc.net.0.flags", "up"))  # nothing but the loopback device, which works
 _HOST = (("lxc.net.0.type", "none"),)  # the host's namespace
 
 
@@ -27,7 +27,7 @@ def plan(store: Store, container: Container) -> NetworkPlan:
     """Leases an address where the mode has one.  Raises NotFound for a network that does not exist, or Conflict."""
     config = container.config.network
     if config.mode == "none":
-        return NetworkPlan(_EMPTY, hosts=LOCAL + extra_lines(config, ""), resolv_conf=_resolv(store, config))
+        return NetworkPlan(EMPTY, hosts=LOCAL + extra_lines(config, ""), resolv_conf=_resolv(store, config))
     if config.mode == "host":
         return NetworkPlan(
             _HOST, hosts=_host_file() + extra_lines(config, "127.0.0.1"), resolv_conf=_resolv(store, config)
@@ -81,8 +81,11 @@ def hairpin_item(name: str) -> tuple[str, str]:
     With br_netfilter loaded (Docker loads it) the bridge itself applies the DNAT, and sends nothing back to the port
     that it came from unless told to.  Source: lxc.container.conf(5), bridge(8).
     """
-    mode = f"/sys/class/net/{name}/brport/hairpin_mode"
-    return ("lxc.net.0.script.up", f"/bin/sh -c 'echo 1 >{mode} || :'")
+    return ("lxc.net.0.script.up", f"/bin/sh -c 'echo 1 >{hairpin_file(name)} || :'")
+
+
+def hairpin_file(name: str) -> str:
+    return f"/sys/class/net/{name}/brport/hairpin_mode"
 
 
 def _joined(store: Store, target: str) -> NetworkPlan:

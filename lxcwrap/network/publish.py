@@ -12,7 +12,7 @@ from sqlite3 import Connection
 from lxcwrap.errors import Conflict, LxcwrapError, NotPermitted, UsageError
 from lxcwrap.kernel import lock, nftables
 from lxcwrap.model.container import Port
-from lxcwrap.model.network import ANY
+from lxcwrap.model.network import ANY, ANY6
 from lxcwrap.network import default, rules, settings
 from lxcwrap.network.rules import Published
 from lxcwrap.store.database import Store
@@ -30,28 +30,26 @@ def publish(
     exposed: tuple[str, ...] = (),
     publish_all: bool = False,
     address: str = "",
+    address6: str = "",
     *,
     is_running: Running | None = None,
 ) -> tuple[Port, ...]:
-    """Take the ports for the container at ``address`` and make them work; returns them with their host ports.
+    """Take the ports for the container at these addresses and make them work; returns them with their host ports.
 
     A row whose holder does not run (by ``is_running``, a container's id) is taken over.  Raises Conflict, naming
-    the port, when it is another container's or another program's; UsageError for an address that is not IPv4.
+    the port, when it is another container's or another program's; UsageError for one that cannot lead there.
     """
-    if not address:
+    if not address and not address6:
         return ()  # none and host have nothing to publish
-    wanted = _wanted(store, ports, exposed, publish_all)
+    wanted = _wanted(store, ports, exposed, publish_all, has_ipv6=bool(address6))
     with store.transaction() as db:
         dropped = _forget(db, container_id)
-        taken = []
-        for port in sorted(wanted, key=_freedom):  # those that ask for a number first
-            chosen, removed = _take(db, container_id, port, is_running)
-            taken.append(chosen)
+        taken: list[Port] = []
+        for twins in sorted(wanted, key=_freedom):  # those that ask for a number first
+            chosen, removed = _take(db, container_id, twins, is_running)
+            taken += chosen
             dropped += removed
-    added = [
-        Published(port.host_ip, port.host_port, port.protocol, container_id, port.container_port, address)
-        for port in taken
-    ]
+    added = [_leading(port, container_id, address, address6) for port in taken]
     try:
         _apply(store, dropped, added)
     except BaseException:
@@ -59,6 +57,24 @@ def publish(
             _forget(db, container_id)
         raise
     return tuple(taken)
+
+
+def _leading(port: Port, container_id: str, address: str, address6: str) -> Published:
+    target = address6 if ":" in port.host_ip else address
+    return Published(port.host_ip, port.host_port, port.protocol, container_id, port.container_port, target)
+
+
+def repoint(store: Store, container_id: str, address: str, address6: str) -> None:
+    """The ports that the container holds lead to other addresses of it from now on; without one they are given up.
+
+    Raises NotPermitted.
+    """
+    held = [_leading(port, container_id, address, address6) for port in published(store, container_id)]
+    lost = [port for port in held if not port.address]
+    with store.transaction() as db:
+        for port in lost:
+            _delete(db, port)
+    _apply(store, held, [port for port in held if port.address])
 
 
 def unpublish(store: Store, container_id: str) -> None:
@@ -92,19 +108,41 @@ def published(store: Store, container_id: str) -> tuple[Port, ...]:
     return tuple(Port(row["container_port"], row["protocol"], row["host_ip"], row["host_port"]) for row in rows)
 
 
-def _wanted(store: Store, ports: tuple[Port, ...], exposed: tuple[str, ...], publish_all: bool) -> list[Port]:
-    """Each once, with an address; with -P the exposed ones too that are not published otherwise."""
+def _wanted(
+    store: Store, ports: tuple[Port, ...], exposed: tuple[str, ...], publish_all: bool, *, has_ipv6: bool
+) -> list[tuple[Port, ...]]:
+    """Each once, as one port on one or more addresses; with -P the exposed ones too that are not among them."""
     everywhere = settings.read(store).bind
-    found = [replace(port, host_ip=_host_ip(port.host_ip or everywhere)) for port in ports]
+    asked = list(ports)
     if publish_all:
         named = {(port.container_port, port.protocol) for port in ports}
-        found += [
-            Port(number, protocol, everywhere, 0)
+        asked += [
+            Port(number, protocol)
             for item in exposed
             for number, protocol in exposed_ports(item)
             if (number, protocol) not in named
         ]
-    return [port for at, port in enumerate(found) if port.host_port == 0 or port not in found[:at]]
+    found = [_on_addresses(port, everywhere, has_ipv6) for port in asked]
+    return [twins for at, twins in enumerate(found) if twins[0].host_port == 0 or twins not in found[:at]]
+
+
+def _on_addresses(port: Port, everywhere: str, has_ipv6: bool) -> tuple[Port, ...]:
+    """The port on the address that was asked for; without one on all, of both families where the container has both."""
+    text = port.host_ip or everywhere
+    if text == ANY and not port.host_ip and has_ipv6:
+        return replace(port, host_ip=ANY), replace(port, host_ip=ANY6)
+    found = replace(port, host_ip=str(ipaddress.ip_address(text)))
+    if ":" in found.host_ip and not has_ipv6:
+        raise UsageError(
+            f"port {_shown(found)}: the container has no IPv6 address",
+            hint="put it on a network that is made with --ipv6, or publish on an IPv4 address",
+        )
+    if found.host_ip == "::1":
+        raise UsageError(
+            f"port {_shown(found)}: the kernel takes no answers from containers for ::1",
+            hint="publish on 127.0.0.1, or on another IPv6 address of this host",
+        )
+    return (found,)
 
 
 def exposed_ports(item: str) -> list[tuple[int, str]]:
@@ -113,13 +151,6 @@ def exposed_ports(item: str) -> list[tuple[int, str]]:
 
     parts = (port.partition("/") for port in run_flags.exposed(item))
     return [(int(number), protocol) for number, _, protocol in parts]
-
-
-def _host_ip(text: str) -> str:
-    try:
-        return str(ipaddress.IPv4Address(text))
-    except ValueError:
-        raise UsageError(f"ports are published on IPv4 addresses only, not on {text!r:.60}") from None
 
 
 def _forget(db: Connection, container_id: str) -> list[Published]:
@@ -131,37 +162,46 @@ def _forget(db: Connection, container_id: str) -> list[Published]:
     ]
 
 
-def _take(db: Connection, container_id: str, port: Port, is_running: Running | None) -> tuple[Port, list[Published]]:
-    """Insert the row of one port; returns it with its number, and what dead holders had."""
-    if port.host_last:
-        chosen, removed = _of_range(db, port, is_running)
-    elif port.host_port:
-        removed = _clear(db, port, is_running)
-        _check_free(port)
-        chosen = port
+def _take(
+    db: Connection, container_id: str, twins: tuple[Port, ...], is_running: Running | None
+) -> tuple[list[Port], list[Published]]:
+    """Insert the rows of one port on its addresses; returns them with their number, and what dead holders had."""
+    if twins[0].host_last:
+        chosen, removed = _of_range(db, twins, is_running)
+    elif twins[0].host_port:
+        removed = [holder for port in twins for holder in _clear(db, port, is_running)]
+        for port in twins:
+            _check_free(port)
+        chosen = list(twins)
     else:
-        removed, chosen = [], _ephemeral(db, port)
-    db.execute(
-        "INSERT INTO published_ports VALUES (?, ?, ?, ?, ?)",
-        (chosen.host_ip, chosen.host_port, chosen.protocol, container_id, chosen.container_port),
-    )
+        removed, chosen = [], _ephemeral(db, twins)
+    for port in chosen:
+        db.execute(
+            "INSERT INTO published_ports VALUES (?, ?, ?, ?, ?)",
+            (port.host_ip, port.host_port, port.protocol, container_id, port.container_port),
+        )
     return chosen, removed
 
 
-def _freedom(port: Port) -> int:
+def _freedom(twins: tuple[Port, ...]) -> int:
     """One number, one of a range, any."""
-    return 2 if port.host_port == 0 else int(port.host_last > 0)
+    return 2 if twins[0].host_port == 0 else int(twins[0].host_last > 0)
 
 
-def _of_range(db: Connection, port: Port, is_running: Running | None) -> tuple[Port, list[Published]]:
+def _of_range(
+    db: Connection, twins: tuple[Port, ...], is_running: Running | None
+) -> tuple[list[Port], list[Published]]:
     """The first free number of a range, and what dead holders had.  Raises Conflict when none is free."""
+    port = twins[0]
     for number in range(port.host_port, port.host_last + 1):
-        one = replace(port, host_port=number, host_last=0)
+        chosen = [replace(one, host_port=number, host_last=0) for one in twins]
         try:
-            _check_free(one)
-            return one, _clear(db, one, is_running)
+            for one in chosen:
+                _check_free(one)
+                _check_released(db, one, is_running)
         except Conflict:
             continue
+        return chosen, [holder for one in chosen for holder in _clear(db, one, is_running)]
     raise Conflict(
         f"no {port.protocol} port between {port.host_port} and {port.host_last} is free on {port.host_ip}",
         hint="choose another range, or stop a container that has one of them",
@@ -169,19 +209,35 @@ def _of_range(db: Connection, port: Port, is_running: Running | None) -> tuple[P
 
 
 def _holders(db: Connection, port: Port, number: int) -> list[Published]:
-    """Rows that overlap: the same address, or one of the two is every address."""
+    """Rows that overlap: the same address, or one of the two is every address of the other's family."""
     rows = db.execute(
         "SELECT * FROM published_ports WHERE protocol = ? AND host_port = ?", (port.protocol, number)
     ).fetchall()
     return [
         Published(row["host_ip"], number, port.protocol, row["container_id"], row["container_port"])
         for row in rows
-        if row["host_ip"] == port.host_ip or ANY in (row["host_ip"], port.host_ip)
+        if row["host_ip"] == port.host_ip
+        or ((":" in row["host_ip"]) == (":" in port.host_ip) and {ANY, ANY6} & {row["host_ip"], port.host_ip})
     ]
 
 
 def _clear(db: Connection, port: Port, is_running: Running | None) -> list[Published]:
     """Delete the rows of holders that do not run; returns them.  Raises Conflict when one runs."""
+    holders = _check_released(db, port, is_running)
+    for holder in holders:
+        _delete(db, holder)
+    return holders
+
+
+def _delete(db: Connection, port: Published) -> None:
+    db.execute(
+        "DELETE FROM published_ports WHERE protocol = ? AND host_port = ? AND host_ip = ?",
+        (port.protocol, port.host_port, port.host_ip),
+    )
+
+
+def _check_released(db: Connection, port: Port, is_running: Running | None) -> list[Published]:
+    """The holders, none of which runs.  Raises Conflict when one does."""
     holders = _holders(db, port, port.host_port)
     for holder in holders:
         if is_running is None or is_running(holder.container_id):
@@ -190,11 +246,6 @@ def _clear(db: Connection, port: Port, is_running: Running | None) -> list[Publi
                 f"port {_shown(port)} is already allocated to container {row['name']}",
                 hint="choose another port, or stop that container",
             )
-    for holder in holders:
-        db.execute(
-            "DELETE FROM published_ports WHERE protocol = ? AND host_port = ? AND host_ip = ?",
-            (holder.protocol, holder.host_port, holder.host_ip),
-        )
     return holders
 
 
@@ -218,7 +269,10 @@ def _bind(protocol: str, host_ip: str, number: int) -> int:
     kind = _KINDS.get(protocol)
     if kind is None:
         return 0
-    with socket.socket(socket.AF_INET, kind) as probe:
+    family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
+    with socket.socket(family, kind) as probe:
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if protocol == "tcp":  # connections that just ended do not count, listeners do
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -228,8 +282,9 @@ def _bind(protocol: str, host_ip: str, number: int) -> int:
     return 0
 
 
-def _ephemeral(db: Connection, port: Port) -> Port:
-    """A free number from the kernel's range for such ports.  Raises Conflict when there is none."""
+def _ephemeral(db: Connection, twins: tuple[Port, ...]) -> list[Port]:
+    """A number from the kernel's range for such ports that is free on all addresses.  Raises Conflict for none."""
+    port = twins[0]
     first, last = _local_range()
     rows = db.execute("SELECT host_port FROM published_ports WHERE protocol = ?", (port.protocol,))
     held = {row["host_port"] for row in rows}
@@ -241,11 +296,12 @@ def _ephemeral(db: Connection, port: Port) -> Port:
         number = first + (start + offset) % count
         if number in held:
             continue
-        failure = _bind(port.protocol, port.host_ip, number)
-        if failure == errno.EADDRNOTAVAIL:
-            _check_free(Port(port.container_port, port.protocol, port.host_ip, number))
-        if not failure:
-            return Port(port.container_port, port.protocol, port.host_ip, number)
+        chosen = [replace(one, host_port=number) for one in twins]
+        failures = [_bind(one.protocol, one.host_ip, number) for one in chosen]
+        if errno.EADDRNOTAVAIL in failures:
+            _check_free(chosen[failures.index(errno.EADDRNOTAVAIL)])
+        if not any(failures):
+            return chosen
     raise Conflict(f"no {port.protocol} port between {first} and {last} is free on {port.host_ip}")
 
 
@@ -256,7 +312,8 @@ def _local_range() -> tuple[int, int]:
 
 
 def _shown(port: Port) -> str:
-    return f"{port.host_ip}:{port.host_port}/{port.protocol}"
+    host = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
+    return f"{host}:{port.host_port}/{port.protocol}"
 
 
 def _apply(store: Store, dropped: Iterable[Published], added: list[Published]) -> None:

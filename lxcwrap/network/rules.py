@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lxcwrap.kernel.nftables import Element
-from lxcwrap.model.network import ANY, NetworkDefinition
+from lxcwrap.model.network import ANY, ANY6, NetworkDefinition
 
-ANYWHERE, BOUND = "anywhere", "bound"  # maps: ports on every address of the host, ports on one
+ANYWHERE, BOUND = "anywhere", "bound"  # maps: ports on every address of the host, ports on one; "6" for IPv6's
+MAPS = (ANYWHERE, BOUND, ANYWHERE + "6", BOUND + "6")
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": 132}
 
 _TABLE = """\
@@ -28,9 +29,21 @@ table inet {table} {{
         type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
         {bound}
     }}
+    map anywhere6 {{
+        type inet_proto . inet_service : ipv6_addr . inet_service
+        {anywhere6}
+    }}
+    map bound6 {{
+        type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service
+        {bound6}
+    }}
     chain publish {{
         dnat ip to ip daddr . meta l4proto . th dport map @bound
         dnat ip to meta l4proto . th dport map @anywhere
+        # A container could not answer a link-local address, nor the kernel take its answer for ::1.
+        ip6 daddr {{ ::1, fe80::/10 }} return
+        dnat ip6 to ip6 daddr . meta l4proto . th dport map @bound6
+        dnat ip6 to meta l4proto . th dport map @anywhere6
     }}
     # From other machines and from containers.  The loopback net is for this host's own processes alone.
     chain prerouting {{
@@ -68,7 +81,7 @@ table inet {table} {{
 
 @dataclass(frozen=True)
 class Published:
-    """A port of the host that leads to a container's ``address``; ``host_ip`` 0.0.0.0 is every address."""
+    """A port of the host that leads to a container's ``address``; ``host_ip`` 0.0.0.0 or :: is every address."""
 
     host_ip: str
     host_port: int
@@ -80,9 +93,9 @@ class Published:
 
 def ruleset(table: str, definition: NetworkDefinition, published: Iterable[Published]) -> str:
     """nft commands that replace the table, in one transaction."""
-    texts: dict[str, list[str]] = {ANYWHERE: [], BOUND: []}
+    texts: dict[str, list[str]] = {name: [] for name in MAPS}
     for port in published:
-        key = "" if port.host_ip == ANY else f"{port.host_ip} . "
+        key = "" if port.host_ip in (ANY, ANY6) else f"{port.host_ip} . "
         texts[map_of(port)].append(f"{key}{port.protocol} . {port.host_port} : {port.address} . {port.container_port}")
     lists = {name: f"elements = {{ {', '.join(items)} }}" if items else "" for name, items in texts.items()}
     body = _TABLE.format(
@@ -98,17 +111,22 @@ def comment(definition: NetworkDefinition) -> str:
 
 
 def map_of(port: Published) -> str:
-    return ANYWHERE if port.host_ip == ANY else BOUND
+    name = ANYWHERE if port.host_ip in (ANY, ANY6) else BOUND
+    return name + "6" if ":" in port.host_ip else name
 
 
 def key(port: Published) -> bytes:
     """The element's key: address (in ``bound``), protocol and port, each padded to four bytes."""
-    bound = b"" if port.host_ip == ANY else socket.inet_aton(port.host_ip)
+    bound = b"" if port.host_ip in (ANY, ANY6) else packed(port.host_ip)
     return bound + struct.pack("!B3xH2x", PROTOCOLS[port.protocol], port.host_port)
 
 
+def packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
 def element(port: Published) -> Element:
-    return key(port), socket.inet_aton(port.address) + struct.pack("!H2x", port.container_port)
+    return key(port), packed(port.address) + struct.pack("!H2x", port.container_port)
 
 
 def by_map(ports: Iterable[Published], *, keys_only: bool = False) -> dict[str, list[Element]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -28,9 +29,16 @@ def candidates(paths: Paths) -> Iterator[Network]:
     yield from pieces[start:] + pieces[:start]
 
 
-def own_candidates() -> Iterator[Network]:
-    """Subnets for networks of the user's own, in order."""
-    return _OWN.subnets(new_prefix=24)
+def own_candidates(paths: Paths) -> Iterator[Network]:
+    """Subnets for networks of the user's own, in order; a tagged root begins at a place of its own here, too."""
+    pieces = list(_OWN.subnets(new_prefix=24))
+    start = zlib.crc32(paths.tag.encode()) % len(pieces) if paths.tag else 0
+    yield from pieces[start:] + pieces[:start]
+
+
+def unique_local() -> ipaddress.IPv6Network:
+    """A /64 that nobody else has: RFC 4193."""
+    return ipaddress.IPv6Network((b"\xfd" + os.urandom(5) + bytes(10), 64))
 
 
 def choose(wanted: Iterable[Network], used: Iterable[Network]) -> Network:

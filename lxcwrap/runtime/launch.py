@@ -155,6 +155,23 @@ def _run(plan: dict[str, Any], identity: users.Identity, stdio: tuple[int, int, 
     return 0 if container.start(plan["argv"]) else 1
 
 
+def clear(plan: dict[str, Any]) -> None:
+    """Before it starts anew: take away what the network of its previous run left."""
+    if plan.get("inside"):
+        from lxcwrap.runtime import inside
+
+        inside.clear(plan["inside"])
+
+
+def rewire(plan: dict[str, Any], started: dict[str, Any], wish: dict[str, Any]) -> None:
+    """The container is on other networks now, also when it starts anew."""
+    from lxcwrap.runtime import inside
+
+    for one in (plan, started):
+        one["items"] = [*(item for item in one["items"] if not inside.is_ours(item)), *wish["network"]]
+    plan["inside"], plan["after"] = wish["inside"], wish["after"]
+
+
 def is_stillborn(child: int) -> bool:
     """Whether the container's first process ended while liblxc, in ``child``, still waits to hear from it.
 

@@ -32,6 +32,7 @@ class Network(NamedTuple):
     hosts: str = ""
     resolv_conf: str = ""
     own: bool = True
+    inside: dict[str, Any] | None = None
 
 
 def profile_path(wanted: ContainerConfig, facts: config.Host) -> str:
@@ -302,13 +303,22 @@ def for_container(
         "command": list(wanted.argv),
         "read_only": wanted.security.read_only,
         "devices": own_devices(wanted.security.devices, id_base),
-        "items": items(wanted, directory, hostname, id_base, list(network.items), network.own)
+        "items": items(wanted, directory, hostname, id_base, _network_items(network, directory), network.own)
         + namespaces.items(wanted.namespaces, joined or {}, own_users=id_base is not None, own_network=network.own)
         + tools,
         "foreign_pids": bool(wanted.namespaces.pid),
         "shm": _shared_memory(wanted, joined or {}),
         "confinement": confinement(wanted),
+        "inside": network.inside,
     }
+
+
+def _network_items(network: Network, directory: str) -> list[tuple[str, str]]:
+    if not network.inside:
+        return list(network.items)
+    from lxcwrap.runtime import inside
+
+    return [*network.items, *inside.write(directory, network.inside)]
 
 
 def _with_tools(wanted: ContainerConfig) -> tuple[list[str], list[tuple[str, str]]]:

@@ -161,6 +161,7 @@ class Session:
 
     def _again(self) -> None:
         """Start once more, by the restart policy."""
+        launch.clear(self.plan)
         try:
             self._begin()
         except OSError as error:
@@ -372,6 +373,10 @@ class Session:
         """Another name, or other limits (which the client has set in the kernel) and another restart policy."""
         if "name" in wish:
             self.plan["events"]["attributes"]["name"] = wish["name"]
+            self.clients.tell(client, frames.UPDATED, {})
+            return
+        if "network" in wish:
+            launch.rewire(self.plan, self.started, wish)
             self.clients.tell(client, frames.UPDATED, {})
             return
         self.restarts.kind, self.restarts.limit = wish["restart"]["kind"], wish["restart"]["limit"]

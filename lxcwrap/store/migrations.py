@@ -123,4 +123,13 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE volumes ADD COLUMN moved_from TEXT; -- the name that its directory still may have: it is being renamed
     """,
+    """
+    CREATE TABLE leases6 (                   -- as leases, of networks that have IPv6 besides
+        network_id   TEXT NOT NULL REFERENCES networks(id),
+        address      TEXT NOT NULL,          -- in its short form
+        container_id TEXT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+        PRIMARY KEY (network_id, address),
+        UNIQUE (network_id, container_id)
+    ) WITHOUT ROWID;
+    """,
 )

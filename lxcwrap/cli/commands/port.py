@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lxcwrap.cli.app import App, pass_app
+
+if TYPE_CHECKING:
+    from lxcwrap.model.container import Port
 
 group = "container"
 
@@ -25,14 +30,19 @@ def command(app: App, container: str, private_port: str) -> None:
     ports = publish.published(app.store, found.id)
     if not private_port:
         for port in ports:
-            click.echo(f"{port.container_port}/{port.protocol} -> {port.host_ip}:{port.host_port}")
+            click.echo(f"{port.container_port}/{port.protocol} -> {_shown(port)}")
         return
     number, protocol = _parse(private_port)
     chosen = [port for port in ports if (port.container_port, port.protocol) == (number, protocol)]
     if not chosen:
         raise NotFound(f"no public port '{number}/{protocol}' published for {container}")
     for port in chosen:
-        click.echo(f"{port.host_ip}:{port.host_port}")
+        click.echo(_shown(port))
+
+
+def _shown(port: Port) -> str:
+    host = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
+    return f"{host}:{port.host_port}"
 
 
 def _parse(text: str) -> tuple[int, str]:

@@ -25,6 +25,6 @@ def command(app: App, container: str, name: str) -> None:
         raise Conflict(f"container {name} has this name already")
     update.rename(app.store, found, check_name(name, "container", exit_code=1))
     if found.config.network.mode not in ("bridge", "none", "host") or found.config.network.more:
-        from lxcwrap.actions import own_networks
+        from lxcwrap.actions import joining
 
-        own_networks.renamed(app.store, containers.resolve(app.store, found.id))
+        joining.renamed(app.store, containers.resolve(app.store, found.id))

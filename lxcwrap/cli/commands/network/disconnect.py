@@ -15,7 +15,7 @@ from lxcwrap.cli.refused import refused
 @pass_app
 def command(app: App, network: str, container: str) -> None:
     """Take a container off a network, at once when it runs."""
-    from lxcwrap.actions import own_networks
+    from lxcwrap.actions import joining
     from lxcwrap.store import containers
 
-    own_networks.disconnect(app.store, network, containers.resolve(app.store, container))
+    joining.disconnect(app.store, network, containers.resolve(app.store, container))
