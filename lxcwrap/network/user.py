@@ -128,6 +128,7 @@ def ensure(store: Store, name: str) -> NetworkDefinition:
         with netlink.Socket() as route:
             default.make_bridge(route, definition)
         default.apply_rules(ruleset(own, definition))
+        default.renew(store)
     return definition
 
 
