@@ -161,14 +161,17 @@ def test_host_and_containers_are_not_asked(box: Box) -> None:
     set_mode(box, "firewall: honour\n")
     box("network", "create", "-o", "com.docker.network.bridge.name=named0", "named")
     rules(box, "nft", "nobody")
-    with served(box) as there, container(box, "--network", "named", "busybox", "sleep", "100") as other:
-        with inside(box, other) as neighbour:
-            for namespace in (there, neighbour, box.namespace):
-                before = time.monotonic()
-                for kind in (STREAM, DATAGRAM):
-                    assert "." in ask(namespace, kind, box.host, PORT, wait=0.5)
-                assert time.monotonic() - before < 0.9, "and not delayed"
-            assert "." in ask(box.namespace, STREAM, "127.0.0.1", PORT)
+    with (
+        served(box) as there,
+        container(box, "--network", "named", "busybox", "sleep", "100") as other,
+        inside(box, other) as neighbour,
+    ):
+        for namespace in (there, neighbour, box.namespace):
+            before = time.monotonic()
+            for kind in (STREAM, DATAGRAM):
+                assert "." in ask(namespace, kind, box.host, PORT, wait=0.5)
+            assert time.monotonic() - before < 0.9, "and not delayed"
+        assert "." in ask(box.namespace, STREAM, "127.0.0.1", PORT)
     box("network", "rm", "named")
 
 
