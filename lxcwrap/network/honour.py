@@ -15,21 +15,36 @@ from lxcwrap.network import rules
 from lxcwrap.network.rules import Published
 from lxcwrap.store.database import Store
 
+_SETS = ("anywhere", "bound", "anywhere6", "bound6")  # beside the maps of these names
 FIRST = "jump checked"  # at the start of the chain that publishes
 _MOST = 262144  # clients that are remembered at once; without room for another it is not let in
 _LAST = 2000000000  # after every filter, and before the kernel confirms the connection (2147483647)
 
 _TEXT = """\
-set {anywhere} {{
+set anywhere{c} {{
         type inet_proto . inet_service
-        [{anywhere}]
+        [anywhere]
     }}
-    set {bound} {{
+    set bound{c} {{
         type ipv4_addr . inet_proto . inet_service
-        [{bound}]
+        [bound]
+    }}
+    set anywhere6{c} {{
+        type inet_proto . inet_service
+        [anywhere6]
+    }}
+    set bound6{c} {{
+        type ipv6_addr . inet_proto . inet_service
+        [bound6]
     }}
     set admitted {{
         type iface_index . ipv4_addr . ipv4_addr . inet_proto . inet_service
+        size {most}
+        flags dynamic,timeout
+        timeout {recheck}s
+    }}
+    set admitted6 {{
+        type iface_index . ipv6_addr . ipv6_addr . inet_proto . inet_service
         size {most}
         flags dynamic,timeout
         timeout {recheck}s
@@ -38,19 +53,25 @@ set {anywhere} {{
     chain checked {{
         {inside}
         meta iif . ip saddr . ip daddr . meta l4proto . th dport @admitted return
-        ip daddr . meta l4proto . th dport @{bound} accept
-        meta l4proto . th dport @{anywhere} accept
+        meta iif . ip6 saddr . ip6 daddr . meta l4proto . th dport @admitted6 return
+        ip daddr . meta l4proto . th dport @bound{c} accept
+        meta nfproto ipv4 meta l4proto . th dport @anywhere{c} accept
+        ip6 daddr . meta l4proto . th dport @bound6{c} accept
+        meta nfproto ipv6 meta l4proto . th dport @anywhere6{c} accept
     }}
     chain passed {{
         type filter hook input priority {last}; policy accept;
         ct state != new return
         iifname "lo" return
         fib daddr type != local return
-        ip daddr . meta l4proto . th dport @{bound} jump admit
-        meta l4proto . th dport @{anywhere} jump admit
+        ip daddr . meta l4proto . th dport @bound{c} jump admit
+        meta nfproto ipv4 meta l4proto . th dport @anywhere{c} jump admit
+        ip6 daddr . meta l4proto . th dport @bound6{c} jump admit
+        meta nfproto ipv6 meta l4proto . th dport @anywhere6{c} jump admit
     }}
     chain admit {{
         add @admitted {{ meta iif . ip saddr . ip daddr . meta l4proto . th dport }}
+        add @admitted6 {{ meta iif . ip6 saddr . ip6 daddr . meta l4proto . th dport }}
         drop
     }}"""
 
@@ -58,30 +79,23 @@ set {anywhere} {{
 def text(store: Store, recheck: int) -> str:
     """What the table has more; the elements of its sets are still to be filled in."""
     inside = [f'iifname "{bridge}" return' for bridge in ("lxcw*", "lxn*", *_named_bridges(store))]
-    return _TEXT.format(
-        anywhere=rules.ANYWHERE + rules.CHECKED,
-        bound=rules.BOUND + rules.CHECKED,
-        most=_MOST,
-        recheck=recheck,
-        last=_LAST,
-        inside="\n        ".join(inside),
-    )
+    return _TEXT.format(c=rules.CHECKED, most=_MOST, recheck=recheck, last=_LAST, inside="\n        ".join(inside))
 
 
 def filled(checks: str, published: Iterable[Published]) -> str:
     """The text with the ports that are published now."""
-    found: dict[str, list[str]] = {rules.ANYWHERE: [], rules.BOUND: []}
+    found: dict[str, list[str]] = {name: [] for name in _SETS}
     for port in published:
-        address = f"{port.host_ip} . " if rules.map_of(port) == rules.BOUND else ""
-        found[rules.map_of(port)].append(f"{address}{port.protocol} . {port.host_port}")
+        name = rules.map_of(port)
+        address = f"{port.host_ip} . " if name.startswith(rules.BOUND) else ""
+        found[name].append(f"{address}{port.protocol} . {port.host_port}")
     for name, items in found.items():
-        elements = f"elements = {{ {', '.join(items)} }}" if items else ""
-        checks = checks.replace(f"[{name}{rules.CHECKED}]", elements)
+        checks = checks.replace(f"[{name}]", f"elements = {{ {', '.join(items)} }}" if items else "")
     return checks
 
 
 def _named_bridges(store: Store) -> list[str]:
     """Bridges whose names their users chose."""
     rows = store.db.execute("SELECT config FROM networks ORDER BY name")
-    bridges = [json.loads(row["config"])["bridge"] for row in rows]
-    return [bridge for bridge in bridges if not bridge.startswith(("lxcw", "lxn"))]
+    bridges = [json.loads(row["config"]).get("bridge", "") for row in rows]
+    return [bridge for bridge in bridges if bridge and not bridge.startswith(("lxcw", "lxn"))]
