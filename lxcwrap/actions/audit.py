@@ -151,11 +151,18 @@ def _row(port: _Port, bridge: str, report: Report | None) -> dict[str, Any]:
         "ContainerPort": port.number or port.target.port,
         "Protocol": port.target.protocol,
         "Published": port.target.published,
-        "From": words.reached_from(answers, reached) if answers else "cannot tell",
+        "From": _from(answers, reached, sure=bool(report and not report.problems)),
         "Notes": list(notes),
         "Tried": [_tried(answer, reached(answer)) for answer in answers],
         "Problems": list(report.problems) if report else [],
     }
+
+
+def _from(answers: Sequence[Answer], reached: words.Test, *, sure: bool) -> str:
+    if not answers:
+        return "cannot tell"
+    text = words.reached_from(answers, reached)
+    return text if sure or text == "nowhere" else f"perhaps {text}"  # what is not in the copy might refuse it
 
 
 def _tried(answer: Answer, reached: bool) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def reached_from(answers: Sequence[Answer], fits: Test) -> str:
     """Those whom it fits, as briefly as can be said."""
     if not any(map(fits, answers)):
         return "nowhere"
-    if all(map(fits, answers)):
+    if all(map(fits, answers)) and any(answer.source.kind in _OUTSIDE for answer in answers):
         return "everywhere"
     parts = ["this host"] if any(fits(answer) for answer in answers if answer.source.kind is Kind.HOST) else []
     parts += _containers(answers, fits)

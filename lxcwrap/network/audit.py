@@ -135,7 +135,7 @@ def _sources(host: Snapshot, networks: Mapping[str, str]) -> Iterator[Source]:
     for address in host.addresses:
         if not _counts(address) or address.link == "lo":
             continue
-        inside = address.link in networks or address.link.startswith(("lxcw", "lxn"))  # or of another state root
+        inside = _is_inside(address.link, networks)
         subnet = str(ipaddress.ip_network(f"{address.text}/{address.prefix}", strict=False))
         other = _neighbour(host, address)
         if other:
@@ -147,6 +147,11 @@ def _sources(host: Snapshot, networks: Mapping[str, str]) -> Iterator[Source]:
             if address.link in host.gateways(address.family):
                 far = _ELSEWHERE[4 if ":" not in address.text else 6]
                 yield Source(Kind.ELSEWHERE, address.link, far, "elsewhere", address.text)
+
+
+def _is_inside(link: str, networks: Mapping[str, str]) -> bool:
+    """Whether it is a bridge with containers, of another state root perhaps."""
+    return link in networks or link.startswith(("lxcw", "lxn"))
 
 
 def _counts(address: Address) -> bool:
@@ -194,7 +199,7 @@ def _named(host: Snapshot, networks: Mapping[str, str], foreign: Sequence[Table]
         link = host.way(str(one))
         to = next((item for item in host.addresses if item.link == link and _counts(item) and _same(item, one)), None)
         subnet = f"{to.text}/{to.prefix}" if to else ""
-        if not to or link in networks or link == "lo" or str(one) in (item.text for item in host.addresses):
+        if not to or link == "lo" or _is_inside(link, networks) or str(one) in (item.text for item in host.addresses):
             continue
         if ipaddress.ip_network(subnet, strict=False) != network:
             count += 1
