@@ -85,19 +85,22 @@ def test_what_is_said_is_what_happens(box: Box, firewall: str, mode: str) -> Non
         box.firewall(FIREWALLS[firewall].replace("BRIDGE", Paths(box.root).bridge))
         rows = audited(box, made)
         assert len(rows) == 4 and not any(row["Problems"] for row in rows.values())
-        with ThreadPoolExecutor() as crowd:
-            list(crowd.map(lambda row: check_against_traffic(box, row), rows.values()))
+        asked = [(row, address) for row in rows.values() for address in (box.address, box.more, "")]
+        with ThreadPoolExecutor(len(asked)) as crowd:
+            list(crowd.map(lambda one: check_against_traffic(box, *one), asked))
 
 
-def check_against_traffic(box: Box, row: dict[str, Any]) -> None:
+def check_against_traffic(box: Box, row: dict[str, Any], address: str) -> None:
+    """``address``: of the other machine; '' is the host itself."""
     kind = DATAGRAM if row["Protocol"] == "udp" else STREAM
     target = box.host if row["HostIP"] == "0.0.0.0" else row["HostIP"]
-    for address in (box.address, box.more) if row["HostIP"] != "127.0.0.1" else ():
+    if not address:
+        said = ask(box.namespace, kind, target, row["HostPort"], wait=0.5)
+        here = [one["Reached"] for one in row["Tried"] if one["Kind"] == "host" and one["Asks"] == target]
+        assert here == ["." in said], f"{row['Port']} from the host: {said}"
+    elif row["HostIP"] != "127.0.0.1":
         said = ask(box.machine, kind, target, row["HostPort"], source=address)
         assert tried(row, address) is (said == address), f"{row['Port']} from {address}: {said}"
-    said = ask(box.namespace, kind, target, row["HostPort"], wait=0.5)
-    here = [one["Reached"] for one in row["Tried"] if one["Kind"] == "host" and one["Asks"] == target]
-    assert here == ["." in said], f"{row['Port']} from the host: {said}"
 
 
 def test_what_is_said_in_words(box: Box) -> None:
@@ -177,20 +180,19 @@ def test_what_cannot_be_tried_is_named(box: Box) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "said"),
     [
-        (["--audit", "nobody"], 1, "no such container: nobody"),
-        (["--format", "json", "web"], 1, "--format goes with --audit"),
-        (["--audit", "idle"], 1, "container idle is not running"),
-        ([], 1, "Missing argument"),
-        (["a", "80", "81"], 1, "unexpected extra argument"),
+        (["--audit", "nobody"], "no such container: nobody"),
+        (["--format", "json", "web"], "--format goes with --audit"),
+        (["--audit", "idle"], "container idle is not running"),
+        ([], "Missing argument 'CONTAINER'"),
+        (["a", "80", "81"], "Got unexpected extra argument (81)"),
     ],
 )
-def test_what_is_refused(box: Box, words: list[str], code: int, said: str) -> None:
+def test_what_is_refused(box: Box, words: list[str], said: str) -> None:
     box("create", "--name", "idle", "busybox", "true")
     try:
         result = box("port", *words, check=False)
-        assert said.lower() in result.err.lower() and result.err.count("\n") <= 3 and result.out == ""
-        assert result.code == code or result.code in (2, 125)
+        assert result.code == 1 and said in result.err and result.err.count("\n") == 1 and result.out == ""
     finally:
         box("rm", "idle")
