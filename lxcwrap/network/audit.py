@@ -21,7 +21,7 @@ from lxcwrap.network.trial import Outcome, Try
 
 _ELSEWHERE = {4: "198.51.100.7", 6: "2001:db8:ffff::7"}  # addresses for documentation: nobody's
 _NAMED = re.compile(
-    r"(?<![\w.:])(\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?|[0-9a-fA-F:]*:[0-9a-fA-F:]+:[0-9a-fA-F:]*(?:/\d+)?)"
+    r"(?<![\w.:])(\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?!\.?\d)|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F:]*(?:/\d+)?)"
 )
 _MOST_NAMED = 50  # addresses that stand in the firewall's rules and are tried
 
