@@ -38,7 +38,7 @@ _LINK = struct.Struct("=BxHiII")
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _SWITCHES = (
     ("ipv4", ("forwarding", "route_localnet", "rp_filter", "accept_local", "src_valid_mark")),
-    ("ipv6", ("disable_ipv6", "forwarding")),
+    ("ipv6", ("disable_ipv6", "forwarding", "force_forwarding")),
 )
 _QUIET = {"addr_gen_mode": "1", "accept_ra": "0", "accept_dad": "0"}  # nothing is sent that was not asked for
 

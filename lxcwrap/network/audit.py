@@ -133,14 +133,14 @@ def _sources(host: Snapshot, networks: Mapping[str, str]) -> Iterator[Source]:
     """Containers of every network; a neighbour in every other subnet, and somebody from behind the default route."""
     seen = set()
     for address in host.addresses:
-        if not _counts(address) or address.link == "lo":
+        inside = address.link in networks
+        if not _counts(address) or address.link == "lo" or (_is_inside(address.link, networks) and not inside):
             continue
-        inside = _is_inside(address.link, networks)
         subnet = str(ipaddress.ip_network(f"{address.text}/{address.prefix}", strict=False))
         other = _neighbour(host, address)
         if other:
             kind = Kind.CONTAINERS if inside else Kind.NEIGHBOUR
-            about = networks.get(address.link, address.link) if inside else subnet
+            about = networks[address.link] if inside else subnet
             yield Source(kind, address.link, other, about, address.text)
         if not inside and (address.link, address.family) not in seen:
             seen.add((address.link, address.family))
