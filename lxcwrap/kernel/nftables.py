@@ -27,8 +27,8 @@ class Rejected(Exception):
     """libnftables or the kernel refused a ruleset; the text is its own."""
 
 
-def run(ruleset: str) -> None:
-    """Apply commands in nft's syntax as one transaction: all of them or none.
+def run(ruleset: str) -> str:
+    """Apply commands in nft's syntax as one transaction: all of them or none.  Returns what they print.
 
     Raises Rejected, and OSError when libnftables is not installed.
     """
@@ -36,13 +36,14 @@ def run(ruleset: str) -> None:
 
     library = ctypes.CDLL(_SHARED_LIBRARY)
     library.nft_ctx_new.restype = ctypes.c_void_p
-    library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
+    library.nft_ctx_get_error_buffer.restype = library.nft_ctx_get_output_buffer.restype = ctypes.c_char_p
     context = ctypes.c_void_p(library.nft_ctx_new(0))
     try:
         library.nft_ctx_buffer_error(context)
         library.nft_ctx_buffer_output(context)
         if library.nft_run_cmd_from_buffer(context, ruleset.encode()):
             raise Rejected(os.fsdecode(library.nft_ctx_get_error_buffer(context) or b"").strip())
+        return os.fsdecode(library.nft_ctx_get_output_buffer(context) or b"")
     finally:
         library.nft_ctx_free(context)
 

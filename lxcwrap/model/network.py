@@ -10,6 +10,7 @@ from lxcwrap.errors import UsageError
 from lxcwrap.model.record import Record
 
 ANY, ANY6 = "0.0.0.0", "::"
+OWN, HONOUR = "own", "honour"  # who decides about published ports: our rules alone, or the host's firewall too
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class NetworkSettings(Record):
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
+    firewall: str = OWN
+    firewall_recheck: int = 60  # seconds that the host's firewall is not asked again about one client and port
 
 
 def parse_settings(plain: Any, where: str) -> NetworkSettings:
@@ -87,7 +90,9 @@ def parse_settings(plain: Any, where: str) -> NetworkSettings:
     for key in plain:
         if key not in known:
             raise _wrong(where, f"unknown key {key!r} (known: {', '.join(known)})")
-    lists = {key: _texts(plain[key], key, where) for key in ("dns", "dns_search", "dns_options") if key in plain}
+    lists: dict[str, Any] = {
+        key: _texts(plain[key], key, where) for key in ("dns", "dns_search", "dns_options") if key in plain
+    }
     if "subnet" in plain:
         check_subnet(str(plain["subnet"]), where)
     for address in (*lists.get("dns", ()), str(plain.get("bind", ANY))):
@@ -95,7 +100,19 @@ def parse_settings(plain: Any, where: str) -> NetworkSettings:
     mtu = plain.get("mtu", 0)
     if not isinstance(mtu, int) or not (mtu == 0 or 576 <= mtu <= 65535):
         raise _wrong(where, f"mtu {mtu!r} is not between 576 and 65535")
-    return NetworkSettings(subnet=str(plain.get("subnet", "")), bind=str(plain.get("bind", ANY)), mtu=mtu, **lists)
+    asked = _firewall(plain, where)
+    return NetworkSettings(
+        subnet=str(plain.get("subnet", "")), bind=str(plain.get("bind", ANY)), mtu=mtu, **lists, **asked
+    )
+
+
+def _firewall(plain: dict[str, Any], where: str) -> dict[str, Any]:
+    mode, recheck = plain.get("firewall", OWN), plain.get("firewall_recheck", NetworkSettings.firewall_recheck)
+    if mode not in (OWN, HONOUR):
+        raise _wrong(where, f"firewall {mode!r:.40} is neither {OWN} nor {HONOUR}")
+    if not isinstance(recheck, int) or isinstance(recheck, bool) or not 2 <= recheck <= 86400:
+        raise _wrong(where, f"firewall_recheck {recheck!r:.40} is not a number of seconds between 2 and 86400")
+    return {"firewall": mode, "firewall_recheck": recheck}
 
 
 def _texts(value: Any, key: str, where: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from lxcwrap.errors import Conflict, LxcwrapError, NotPermitted, Unsupported
 from lxcwrap.kernel import lock, netlink, nftables
-from lxcwrap.model.network import NetworkDefinition, NetworkSettings
+from lxcwrap.model.network import OWN, NetworkDefinition, NetworkSettings
 from lxcwrap.network import addresses, rules, settings, subnets
 from lxcwrap.network.rules import Published
 from lxcwrap.store.database import Store
@@ -36,7 +36,7 @@ def ensure(store: Store) -> NetworkDefinition:
     Raises NotPermitted, Unsupported, or Conflict when no subnet is free.
     """
     definition = find(store)
-    if definition and is_in_place(definition, store.paths.nft_table, rules.comment(definition)):
+    if definition and is_in_place(definition, store.paths.nft_table, rules.comment(definition, checks(store))):
         return definition
     with explained(store), lock.held(LOCK):
         return _make(store)
@@ -56,6 +56,14 @@ def explained(store: Store) -> Iterator[None]:
 def restore(store: Store, definition: NetworkDefinition) -> None:
     """Write our rules again, as the database wants them.  Raises as ``ensure``."""
     with explained(store), lock.held(LOCK):
+        _write_rules(store, definition)
+
+
+def renew(store: Store) -> None:
+    """Our table knows by name the bridges whose containers are not asked about; the caller has made one."""
+    extra = checks(store)
+    definition = find(store) if extra else None
+    if definition and not is_in_place(definition, store.paths.nft_table, rules.comment(definition, extra)):
         _write_rules(store, definition)
 
 
@@ -221,7 +229,17 @@ def write_sysctl(path: str, text: str) -> None:
 
 def _write_rules(store: Store, definition: NetworkDefinition) -> None:
     """Replace our table whole, with all ports that the database knows as published."""
-    apply_rules(rules.ruleset(store.paths.nft_table, definition, published(store)))
+    apply_rules(rules.ruleset(store.paths.nft_table, definition, published(store), checks(store)))
+
+
+def checks(store: Store) -> str:
+    """What the table has more where the host's firewall is asked about published ports; '' where it is not."""
+    chosen = settings.read(store)
+    if chosen.firewall == OWN:
+        return ""
+    from lxcwrap.network import honour
+
+    return honour.text(store, chosen.firewall_recheck)
 
 
 def apply_rules(text: str) -> None:

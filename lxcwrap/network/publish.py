@@ -85,7 +85,7 @@ def unpublish(store: Store, container_id: str) -> None:
         if not dropped:
             return
         try:
-            nftables.change_elements(store.paths.nft_table, rules.by_map(dropped, keys_only=True), {})
+            nftables.change_elements(store.paths.nft_table, _keys(store, dropped), {})
         except FileNotFoundError:
             _withdraw_each(store, dropped)
 
@@ -93,10 +93,20 @@ def unpublish(store: Store, container_id: str) -> None:
 def _withdraw_each(store: Store, dropped: list[Published]) -> None:
     """Take out those that are there: somebody flushed the others."""
     for port in dropped:
-        try:
-            nftables.change_elements(store.paths.nft_table, rules.by_map([port], keys_only=True), {})
-        except FileNotFoundError:
-            continue
+        for name, keys in _keys(store, [port]).items():
+            try:
+                nftables.change_elements(store.paths.nft_table, {name: keys}, {})
+            except FileNotFoundError:
+                continue
+
+
+def _keys(store: Store, ports: Iterable[Published]) -> dict[str, list[nftables.Element]]:
+    return rules.by_map(ports, keys_only=True, checked=_checked(store))
+
+
+def _checked(store: Store) -> bool:
+    """Whether the kernel's table, which may be older than network.yaml, has sets of published ports too."""
+    return rules.HONOURS.encode() in (nftables.table_comment(store.paths.nft_table) or b"")
 
 
 def published(store: Store, container_id: str) -> tuple[Port, ...]:
@@ -316,14 +326,14 @@ def _shown(port: Port) -> str:
     return f"{host}:{port.host_port}/{port.protocol}"
 
 
-def _apply(store: Store, dropped: Iterable[Published], added: list[Published]) -> None:
+def _apply(store: Store, dropped: list[Published], added: list[Published]) -> None:
     """Change the maps; when they are not as the database says (somebody flushed them), write them whole."""
-    removed = rules.by_map(dropped, keys_only=True)
-    if not removed and not added:
+    if not dropped and not added:
         return
     try:
         with lock.held(default.LOCK, shared=True):
-            nftables.change_elements(store.paths.nft_table, removed, rules.by_map(added))
+            wanted = rules.by_map(added, checked=_checked(store))
+            nftables.change_elements(store.paths.nft_table, _keys(store, dropped), wanted)
         return
     except PermissionError:
         raise NotPermitted("ports cannot be published", hint="lxcwrap needs root: try sudo") from None

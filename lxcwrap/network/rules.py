@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from lxcwrap.kernel.nftables import Element
 from lxcwrap.model.network import ANY, ANY6, NetworkDefinition
 
+HONOURS = "honours the host's firewall"  # in the table's comment: published ports are elements of sets too
 ANYWHERE, BOUND = "anywhere", "bound"  # maps: ports on every address of the host, ports on one; "6" for IPv6's
 MAPS = (ANYWHERE, BOUND, ANYWHERE + "6", BOUND + "6")
+CHECKED = "_checked"  # sets: ports that the host's firewall is asked about, beside each map
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": 132}
 
 _TABLE = """\
@@ -37,6 +39,7 @@ table inet {table} {{
         type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service
         {bound6}
     }}
+    {checks}
     chain publish {{
         dnat ip to ip daddr . meta l4proto . th dport map @bound
         dnat ip to meta l4proto . th dport map @anywhere
@@ -49,6 +52,7 @@ table inet {table} {{
     chain prerouting {{
         type nat hook prerouting priority dstnat; policy accept;
         ip daddr 127.0.0.0/8 return
+        {first}
         fib daddr type local jump publish
     }}
     # From this host, to its own addresses and to 127.0.0.1.
@@ -91,23 +95,30 @@ class Published:
     address: str = ""
 
 
-def ruleset(table: str, definition: NetworkDefinition, published: Iterable[Published]) -> str:
-    """nft commands that replace the table, in one transaction."""
+def ruleset(table: str, definition: NetworkDefinition, published: Iterable[Published], checks: str = "") -> str:
+    """nft commands that replace the table, in one transaction.  ``checks``: network.honour's sets and chains, or ''."""
+    published = tuple(published)
     texts: dict[str, list[str]] = {name: [] for name in MAPS}
     for port in published:
         key = "" if port.host_ip in (ANY, ANY6) else f"{port.host_ip} . "
         texts[map_of(port)].append(f"{key}{port.protocol} . {port.host_port} : {port.address} . {port.container_port}")
     lists = {name: f"elements = {{ {', '.join(items)} }}" if items else "" for name, items in texts.items()}
+    filled = first = ""
+    if checks:
+        from lxcwrap.network import honour
+
+        filled, first = honour.filled(checks, published), honour.FIRST
     body = _TABLE.format(
-        table=table, comment=comment(definition), subnet=definition.subnet, bridge=definition.bridge, **lists
-    )
+        table=table, comment=comment(definition, checks), subnet=definition.subnet, bridge=definition.bridge,
+        checks=filled, first=first, **lists,
+    )  # fmt: skip
     return f"table inet {table}\ndelete table inet {table}\n{body}"
 
 
-def comment(definition: NetworkDefinition) -> str:
+def comment(definition: NetworkDefinition, checks: str = "") -> str:
     """Tells from the table alone whether it is the one that this program would make."""
-    text = f"{_TABLE}{definition.subnet}{definition.bridge}"
-    return f"lxcwrap {zlib.crc32(text.encode()):08x}"
+    text = f"{_TABLE}{definition.subnet}{definition.bridge}{checks}"
+    return f"lxcwrap {zlib.crc32(text.encode()):08x}{' ' + HONOURS if checks else ''}"
 
 
 def map_of(port: Published) -> str:
@@ -129,9 +140,12 @@ def element(port: Published) -> Element:
     return key(port), packed(port.address) + struct.pack("!H2x", port.container_port)
 
 
-def by_map(ports: Iterable[Published], *, keys_only: bool = False) -> dict[str, list[Element]]:
-    """Elements of each map, for kernel.nftables.change_elements."""
+def by_map(ports: Iterable[Published], *, keys_only: bool = False, checked: bool = False) -> dict[str, list[Element]]:
+    """Elements of each map (and with ``checked`` of the set beside it), for kernel.nftables.change_elements."""
     found: dict[str, list[Element]] = {}
     for port in ports:
-        found.setdefault(map_of(port), []).append((key(port), b"") if keys_only else element(port))
+        name = map_of(port)
+        found.setdefault(name, []).append((key(port), b"") if keys_only else element(port))
+        if checked:
+            found.setdefault(f"{name}{CHECKED}", []).append((key(port), b""))
     return found

@@ -171,6 +171,7 @@ def ensure(store: Store, name: str) -> NetworkDefinition:
             _check_still_free(route, definition)
             default.make_bridge(route, definition)
         default.apply_rules(ruleset(own, definition, default.published(store)))
+        default.renew(store)
     return definition
 
 

@@ -14,7 +14,7 @@ from lxcwrap.model import run_flags
 from lxcwrap.model.container import ContainerConfig, Port
 from lxcwrap.model.network import NetworkDefinition, parse_settings
 from lxcwrap.model.paths import Paths
-from lxcwrap.network import addresses, plan, publish, resolv, rules, subnets
+from lxcwrap.network import addresses, honour, plan, publish, resolv, rules, subnets
 from lxcwrap.network.rules import Published
 from lxcwrap.store import containers
 from lxcwrap.store.database import Store
@@ -83,7 +83,22 @@ def test_map_elements() -> None:
         "anywhere": [(b"\x06\0\0\0\x1f\x90\0\0", b"\x0a\x09\x08\x02\0\x50\0\0")],
         "bound": [(b"\x7f\0\0\x01\x11\0\0\0\0\x35\0\0", b"\x0a\x09\x08\x03\x14\xe9\0\0")],
     }
+    assert rules.by_map((EVERYWHERE,), checked=True) == {
+        "anywhere": [(b"\x06\0\0\0\x1f\x90\0\0", b"\x0a\x09\x08\x02\0\x50\0\0")],
+        "anywhere_checked": [(b"\x06\0\0\0\x1f\x90\0\0", b"")],
+    }
     assert rules.by_map((BOUND,), keys_only=True) == {"bound": [(b"\x7f\0\0\x01\x11\0\0\0\0\x35\0\0", b"")]}
+
+
+def test_a_table_that_asks_the_hosts_firewall(tmp_path: Path) -> None:
+    store = Store(Paths(str(tmp_path / "root")))
+    checks = honour.text(store, 90)
+    text = rules.ruleset("t", SMALL, (EVERYWHERE, BOUND), checks)
+    assert rules.HONOURS in text and rules.HONOURS not in rules.ruleset("t", SMALL, (EVERYWHERE, BOUND))
+    assert "elements = { tcp . 8080 }" in text and "elements = { 127.0.0.1 . udp . 53 }" in text
+    assert "timeout 90s" in text and text.count("jump checked") == 1
+    comments = {rules.comment(SMALL, extra) for extra in ("", checks, honour.text(store, 60))}
+    assert len(comments) == 3 and rules.comment(SMALL, checks) in text
 
 
 def test_attributes_are_padded_and_read_back() -> None:
@@ -175,12 +190,18 @@ def test_what_is_no_added_host(item: str) -> None:
     ("plain", "said"),
     [
         ([], "it is not a mapping"),
-        ({"sub": "10.0.0.0/8"}, "unknown key 'sub' (known: subnet, bind, mtu, dns, dns_search, dns_options)"),
+        (
+            {"sub": "10.0.0.0/8"},
+            "unknown key 'sub' (known: subnet, bind, mtu, dns, dns_search, dns_options, firewall, f",
+        ),
         ({"subnet": "10.0.0.1/16"}, "subnet '10.0.0.1/16': 10.0.0.1/16 has host bits set"),
         ({"subnet": "10.0.0.0/30"}, "must be between a /8 and a /28"),
         ({"bind": "here"}, "'here' is not an IP address"),
         ({"dns": "1.1.1.1"}, "dns is not a list of texts"),
         ({"mtu": 20}, "mtu 20 is not between 576 and 65535"),
+        ({"firewall": "ufw"}, "firewall 'ufw' is neither own nor honour"),
+        ({"firewall_recheck": "60s"}, "firewall_recheck '60s' is not a number of seconds between 2 and 86400"),
+        ({"firewall_recheck": 1}, "firewall_recheck 1 is not a number of seconds between 2 and 86400"),
     ],
 )
 def test_what_network_yaml_may_not_say(plain: object, said: str) -> None:
