@@ -17,7 +17,7 @@ from lxcwrap.model.names import check_hostname, check_name, check_text
 from lxcwrap.runtime import namespaces
 from lxcwrap.storage.driver import name_of, no_user_namespaces
 from lxcwrap.storage.layers import lowers
-from lxcwrap.store import containers, staging, volumes
+from lxcwrap.store import containers, images, staging, volumes
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
 from lxcwrap.store.images import Image
@@ -191,7 +191,11 @@ def own_volumes(store: Store, config: ContainerConfig) -> ContainerConfig:
     mounts = []
     for mount in config.mounts:
         if mount.kind is MountKind.VOLUME:
-            volume = volumes.create(store, mount.source)
+            if mount.driver_options:
+                from lxcwrap.actions import volume_sources
+
+                volume_sources.check(mount.driver_options)
+            volume = volumes.create(store, mount.source, labels=mount.labels, options=mount.driver_options)
             mount = replace(mount, source=volume.name, anonymous=mount.anonymous or volume.anonymous)
         mounts.append(mount)
     return replace(config, mounts=tuple(mounts))
@@ -207,6 +211,7 @@ def _add(store: Store, driver: Driver, config: ContainerConfig, name: str, image
             os.mkdir(place, 0o710)  # its own root passes through it, nobody else on the host does
             os.chown(place, 0, id_base or 0)
             driver.prepare(place, lowers(store, chain_id) if chain_id else (), id_base)
+            prepare_images(store, driver, place, config, id_base)
             container = Container(
                 id=container_id,
                 name=name,
@@ -219,10 +224,26 @@ def _add(store: Store, driver: Driver, config: ContainerConfig, name: str, image
             )
             containers.add(store, container)
             volumes.attach(store, container_id, _volume_names(config))
+            attach_images(store, container_id, config)
     except BaseException:
         staging.discard(store.paths, place)
         raise
     return container
+
+
+def prepare_images(store: Store, driver: Driver, place: str, config: ContainerConfig, id_base: int | None) -> None:
+    """Make what the images that are mounted need in the container's directory."""
+    if any(mount.kind is MountKind.IMAGE for mount in config.mounts):
+        from lxcwrap.actions import image_mounts
+
+        image_mounts.prepare(store, driver, place, config, id_base)
+
+
+def attach_images(store: Store, container_id: str, config: ContainerConfig) -> None:
+    """Keep the images that are mounted."""
+    mounted = [mount.image for mount in config.mounts if mount.kind is MountKind.IMAGE]
+    if mounted:
+        images.attach(store, container_id, mounted)
 
 
 def _volume_names(config: ContainerConfig) -> list[str]:

@@ -112,6 +112,8 @@ def _mount(store: Store, mount: Mount) -> dict[str, Any]:
     plain: dict[str, Any] = {"Type": mount.kind.value}
     if mount.kind is MountKind.VOLUME:
         plain |= {"Name": mount.source, "Source": store.paths.volume(mount.source)}
+    elif mount.kind is MountKind.IMAGE:
+        plain |= {"Name": mount.image, "Source": mount.source}
     else:
         plain["Source"] = mount.source
     plain["Destination"] = mount.target

@@ -7,7 +7,7 @@ from typing import Any
 
 from lxcwrap.actions import sizes
 from lxcwrap.errors import Conflict, LxcwrapError
-from lxcwrap.model import phrases
+from lxcwrap.model import phrases, volume_options
 from lxcwrap.model.godata import map_
 from lxcwrap.model.selection import labels_match, truth
 from lxcwrap.store import volumes
@@ -34,6 +34,22 @@ def select(store: Store, filters: Filters) -> list[Volume]:
     ]
 
 
+def create(
+    store: Store, name: str, *, labels: tuple[tuple[str, str], ...], options: volume_options.Options, driver: str
+) -> Volume:
+    """As ``store.volumes.create``.  Raises Unsupported for a file system that this kernel does not have."""
+    from lxcwrap.actions import volume_sources
+
+    volume_sources.check(options)
+    return volumes.create(store, name, labels=labels, options=options, driver=driver)
+
+
+def mountpoint(store: Store, volume: Volume) -> str:
+    """Where the host finds its files: of a volume that is bound, its directory; other mounts only containers see."""
+    bound = volume_options.is_bind(volume.options)
+    return dict(volume.options)["device"] if bound else store.paths.volume(volume.name)
+
+
 def row(store: Store, volume: Volume) -> dict[str, Any]:
     """What ``volume ls`` prints, by the names that ``--format`` knows."""
     labels = dict(volume.labels)
@@ -42,7 +58,7 @@ def row(store: Store, volume: Volume) -> dict[str, Any]:
         "Name": volume.name,
         "Labels": ",".join(f"{name}={value}" for name, value in labels.items()),
         "Label": lambda name: labels.get(name, ""),
-        "Mountpoint": store.paths.volume(volume.name),
+        "Mountpoint": mountpoint(store, volume),
         "Scope": "local",
         "Availability": "N/A",
         "Group": "N/A",
@@ -59,9 +75,9 @@ def document(store: Store, name: str) -> dict[str, Any]:
         "CreatedAt": phrases.rfc3339(int(volume.created)).replace(".000000000", ""),
         "Driver": volume.driver,
         "Labels": map_(volume.labels),
-        "Mountpoint": store.paths.volume(volume.name),
+        "Mountpoint": mountpoint(store, volume),
         "Name": volume.name,
-        "Options": map_(volume.options),
+        "Options": map_(volume_options.shown(volume.options)),
         "Scope": "local",
     }
 

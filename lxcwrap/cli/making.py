@@ -10,7 +10,7 @@ from lxcwrap.cli.app import App
 from lxcwrap.cli.platforms import parse_platform
 from lxcwrap.cli.terminal import printable
 from lxcwrap.errors import LxcwrapError
-from lxcwrap.model.container import ContainerConfig
+from lxcwrap.model.container import ContainerConfig, MountKind
 from lxcwrap.model.image import Platform
 from lxcwrap.storage import driver as drivers
 from lxcwrap.storage.driver import Driver
@@ -32,10 +32,16 @@ def _make(app: App, config: ContainerConfig, options: dict[str, Any]) -> Contain
     driver = drivers.choose(app.store, app.storage_driver)
 
     wanted = parse_platform(options["platform"])
-    image = run.image(
-        app.store, config.image, options["pull"], lambda: _pull(app, driver, config.image, options, wanted), wanted
-    )
+
+    def find(text: str) -> Image:
+        return run.image(app.store, text, options["pull"], lambda: _pull(app, driver, text, options, wanted), wanted)
+
+    image = find(config.image)
     defaults = images.config(app.store, image.id).config
+    if any(mount.kind is MountKind.IMAGE for mount in config.mounts):
+        from lxcwrap.actions import image_mounts
+
+        config = image_mounts.pinned(config, find)
     config = create.with_volumes_from(app.store, config, options["volumes_from"])
     merged = create.merge(defaults, config, entrypoint_given=options["entrypoint"] is not None)
     container = create.create(app.store, driver, merged, options["name"] or None, image)

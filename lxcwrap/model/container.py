@@ -51,6 +51,10 @@ class Mount(Record):
     create_source: bool = False  # -v makes a missing host directory, --mount does not
     subpath: str = ""
     anonymous: bool = False  # removed with the container by --rm and rm -v
+    image: str = ""  # ID of the image that is mounted, once it is known
+    writable_below: bool = False  # read_only keeps to the mount itself: what is mounted below stays as it is
+    labels: tuple[tuple[str, str], ...] = ()  # of a volume that is made for this mount
+    driver_options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -123,4 +123,12 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE volumes ADD COLUMN moved_from TEXT; -- the name that its directory still may have: it is being renamed
     """,
+    """
+    CREATE TABLE container_images (          -- images that a container mounts, or may come back to while it is edited
+        container_id TEXT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+        image_id     TEXT NOT NULL REFERENCES images(id),
+        PRIMARY KEY (container_id, image_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX container_images_image ON container_images(image_id);
+    """,
 )

@@ -110,3 +110,28 @@ def test_rename_that_is_cut(
     assert volumes.get(store, "dst").filled
     assert store.db.execute("SELECT count(*) FROM volumes WHERE moved_from IS NOT NULL").fetchone()[0] == 0
     store.close()
+
+
+def test_owners_are_the_same_with_and_without_user_namespaces(cli: Any, busybox: str) -> None:
+    """One volume, four containers at the same time and one afterwards: every id is what each of them expects."""
+    place = Path(Paths(cli.root).volume("common"))
+    kinds = {"one": "private", "two": "private", "three": "host", "four": "host"}
+    for name, userns in kinds.items():
+        words = ("--name", name, "--network", "none", "--userns", userns, "-v", "common:/v", busybox, "sleep", "600")
+        cli("run", "-d", *words)
+    for number, name in enumerate(kinds):
+        script = f"mkdir /v/{name}; echo {name} >/v/{name}/file; chown -R {1000 + number}:{2000 + number} /v/{name}"
+        cli("exec", name, "sh", "-c", script)
+        cli("exec", "-u", f"{1000 + number}", name, "sh", "-c", f"echo by the owner >/v/{name}/own")
+    expected = [f"{name}/file {1000 + number} {2000 + number}" for number, name in enumerate(kinds)]
+    look = "cd /v; for n in one two three four; do stat -c '%n %u %g' $n/file; done"
+    for name in kinds:
+        assert cli("exec", name, "sh", "-c", look).lines == expected
+        other = cli("exec", "-u", "1003", name, "sh", "-c", "echo x >/v/one/file", check=False)
+        assert "Permission denied" in other.err
+    assert (place / "one" / "own").stat().st_uid == 1000, "outside the ids are the container's own"
+    assert (place / "three" / "own").stat().st_uid == 1002
+    cli("rm", "-f", *kinds)
+    for userns in ("host", "private"):
+        words = ("--userns", userns, "-v", "common:/v", busybox, "sh", "-c")
+        assert cli("run", "--rm", "--network", "none", *words, look).lines == expected
