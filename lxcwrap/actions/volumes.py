@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,15 +24,24 @@ Filters = Mapping[str, tuple[str, ...]]
 def select(store: Store, filters: Filters) -> list[Volume]:
     """The volumes that fit, by name.  Raises UsageError for a value that makes no sense."""
     used = volumes.used(store)
+    names = [_pattern(text) for text in filters.get("name", ())]
     dangling = truth(filters["dangling"], "dangling") if "dangling" in filters else None
     return [
         volume
         for volume in volumes.listing(store)
         if (dangling is None or (volume.name not in used) == dangling)
         and ("driver" not in filters or volume.driver in filters["driver"])
-        and ("name" not in filters or any(part in volume.name for part in filters["name"]))
+        and (not names or any(pattern.search(volume.name) for pattern in names))
         and labels_match(filters.get("label", ()), dict(volume.labels))
     ]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """A part of the name, or a regular expression, as Docker takes it."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise LxcwrapError(f"filter name={text}: {error}") from None
 
 
 def create(
