@@ -41,7 +41,7 @@ def merge(image: RunConfig, asked: ContainerConfig, *, entrypoint_given: bool = 
     entrypoint = asked.entrypoint if entrypoint_given else image.entrypoint
     command = asked.command or (() if entrypoint_given else image.command)
     if asked.system and not asked.command and not entrypoint_given:
-        entrypoint, command = _init_of(entrypoint, command)
+        entrypoint, command = init_of(entrypoint, command)
     merged = replace(
         asked,
         entrypoint=entrypoint,
@@ -60,7 +60,7 @@ def merge(image: RunConfig, asked: ContainerConfig, *, entrypoint_given: bool = 
     return merged
 
 
-def _init_of(entrypoint: tuple[str, ...], command: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def init_of(entrypoint: tuple[str, ...], command: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What boots a whole system: what the image starts if that is an init, else its /sbin/init."""
     argv = entrypoint + command
     if argv and os.path.basename(argv[0]) in INITS:
@@ -223,7 +223,7 @@ def _add(store: Store, driver: Driver, config: ContainerConfig, name: str, image
                 created=time.time(),
             )
             containers.add(store, container)
-            volumes.attach(store, container_id, _volume_names(config))
+            volumes.attach(store, container_id, volume_names(config))
             attach_images(store, container_id, config)
     except BaseException:
         staging.discard(store.paths, place)
@@ -246,7 +246,8 @@ def attach_images(store: Store, container_id: str, config: ContainerConfig) -> N
         images.attach(store, container_id, mounted)
 
 
-def _volume_names(config: ContainerConfig) -> list[str]:
+def volume_names(config: ContainerConfig) -> list[str]:
+    """The volumes that are mounted."""
     return [mount.source for mount in config.mounts if mount.kind is MountKind.VOLUME]
 
 

@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from lxcwrap.storage.driver import Driver
 
 
-def pinned(config: ContainerConfig, find: Callable[[str], Image]) -> ContainerConfig:
-    """The configuration with the IDs of the images that it mounts; ``find`` raises when there is none."""
-    mounts = tuple(
-        replace(mount, image=find(mount.source).id) if mount.kind is MountKind.IMAGE and not mount.image else mount
-        for mount in config.mounts
+def pinned(mounts: tuple[Mount, ...], find: Callable[[str], Image]) -> tuple[Mount, ...]:
+    """The mounts with the IDs of their images; ``find`` raises when there is none."""
+    return tuple(
+        replace(mount, image=find(mount.source).id) if mount.kind is MountKind.IMAGE else mount for mount in mounts
     )
-    return replace(config, mounts=mounts)
 
 
 def ids(config: ContainerConfig) -> set[str]:

@@ -95,7 +95,7 @@ container_options = all_of(
     _text("-m", "--memory", metavar="SIZE", help="Memory limit: 512m, 2g."),
     _text("--memory-reservation", metavar="SIZE", help="Memory soft limit."),
     _text("--memory-swap", metavar="SIZE", help="Memory and swap together; -1: unlimited swap."),
-    _many("--mount", metavar="KEY=VALUE,...", help="A mount: type=bind|volume|tmpfs|image, source=, target=, …"),
+    _many("--mount", metavar="KEY=VALUE,...", help="A mount: type=bind|volume|tmpfs|image, source=, target= and more."),
     click.option(
         "--memory-swappiness", type=int, default=-1, metavar="N", help="0 to 100: how readily to swap (cgroup v1)."
     ),
