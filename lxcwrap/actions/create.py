@@ -108,6 +108,10 @@ def check(config: ContainerConfig) -> None:
     if not config.working_dir.startswith("/"):
         raise UsageError(f"the working directory {config.working_dir!r} is not absolute")
     _check_limits(config)
+    if config.log.driver == "journald":
+        from lxcwrap.actions import journal_fields
+
+        journal_fields.check()
     for text in filter(None, (config.hostname, config.domainname)):
         check_hostname(text)
 

@@ -50,7 +50,7 @@ def document(store: Store, text: str, *, size: bool = False) -> dict[str, Any]:
         "ResolvConfPath": f"{place}/resolv.conf",
         "HostnamePath": f"{place}/hostname",
         "HostsPath": f"{place}/hosts",
-        "LogPath": f"{place}/{logfile.NAME}",
+        "LogPath": f"{place}/{logfile.NAME}" if config.log.driver == "local" else "",
         "Name": f"/{container.name}",
         "RestartCount": state.restart_count,
         "Driver": container.driver,

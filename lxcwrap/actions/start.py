@@ -85,6 +85,10 @@ def _plan(store: Store, container: Container) -> dict[str, object]:
         joined=_joined(store, config),
         after=[sys.executable, "-I", "-S", _FINISH, paths.root, container.id] if _needs_finish(container) else [],
     )
+    if config.log.driver == "journald":
+        from lxcwrap.actions import journal_fields
+
+        planned["log"] = journal_fields.plan(container)
     return planned | {
         "events": {"path": paths.events, "attributes": container.attributes},
         "stop": {"signal": signal_number(config.stop_signal or "SIGTERM"), "timeout": config.stop_timeout},

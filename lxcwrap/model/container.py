@@ -148,12 +148,17 @@ class Resources(Record):
 
 @dataclass(frozen=True)
 class LogConfig(Record):
-    """``local``: rotating files of ``max_size`` bytes, ``max_file`` of them."""
+    """``local``: rotating files of ``max_size`` bytes, ``max_file`` of them; ``journald``; ``none``."""
 
     driver: str = "local"
     max_size: int = 20 * 1024 * 1024
     max_file: int = 5
     compress: bool = True  # old files, but for the youngest
+    tag: str = ""  # for journald, as are those below; with {{.Name}} and its like
+    labels: tuple[str, ...] = ()  # that go with each line
+    env: tuple[str, ...] = ()
+    labels_regex: str = ""
+    env_regex: str = ""
 
 
 @dataclass(frozen=True)

@@ -188,8 +188,8 @@ def own_files(directory: str, id_base: int | None, contents: dict[str, str]) -> 
 
 
 def log_plan(log: LogConfig) -> dict[str, Any] | None:
-    """The arguments of ``logfile.LogFile``."""
-    if log.driver == "none":
+    """The arguments of ``logfile.LogFile``; None for what is kept elsewhere, or nowhere."""
+    if log.driver != "local":
         return None
     return {"max_size": log.max_size, "max_file": log.max_file, "compress": log.compress}
 
