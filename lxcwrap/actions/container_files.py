@@ -6,10 +6,10 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 from lxcwrap.errors import Conflict
 from lxcwrap.kernel import beneath, lock, mount
-from lxcwrap.model.container import Mount, MountKind
 from lxcwrap.runtime import state
 from lxcwrap.storage.layers import lowers
 from lxcwrap.store.containers import Container
@@ -74,7 +74,7 @@ def _mounted(store: Store, container: Container, *, mounts: bool) -> Iterator[in
         "lowers": lowers(store, container.chain_id),
         "id_base": container.id_base,
         "volatile": False,
-        "mounts": _mount_plan(store, container.config.mounts) if mounts else [],
+        "mounts": _mount_plan(store, container) if mounts else [],
     }
     with mount.private_namespace():
         rootfs = Rootfs(plan)
@@ -85,17 +85,13 @@ def _mounted(store: Store, container: Container, *, mounts: bool) -> Iterator[in
             rootfs.unmount()
 
 
-def _mount_plan(store: Store, wanted: tuple[Mount, ...]) -> list[dict[str, object]]:
-    """Binds and volumes whose source is there; a tmpfs is empty while nothing runs."""
+def _mount_plan(store: Store, container: Container) -> list[dict[str, Any]]:
+    """Binds, volumes and images whose source is there; a tmpfs is empty while nothing runs."""
+    from lxcwrap.actions import mount_sources
     from lxcwrap.runtime import plans
 
-    sources = {
-        item: store.paths.volume(item.source) if item.kind is MountKind.VOLUME else item.source
-        for item in wanted
-        if item.kind in (MountKind.VOLUME, MountKind.BIND)
-    }
-    there = {item: source for item, source in sources.items() if os.path.exists(source)}
-    return plans.mounts(tuple(there), there, {})
+    there = mount_sources.there(store, container)
+    return plans.mounts(tuple(there), there)
 
 
 def frozen(store: Store, container: Container, pause: bool) -> AbstractContextManager[None]:

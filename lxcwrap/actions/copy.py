@@ -117,11 +117,14 @@ def container_side(store: Store, container: Container) -> Iterator[Side]:
 @contextmanager
 def volume_side(store: Store, name: str) -> Iterator[Side]:
     """A volume's files, whether a container uses them or not.  Raises NotFound."""
-    root = beneath.open_root(store.paths.volume(volumes.get(store, name).name))
-    try:
-        yield Side(root, name, kind="volume")
-    finally:
-        os.close(root)
+    from lxcwrap.actions import volume_sources
+
+    with volume_sources.opened(store, volumes.get(store, name)) as path:
+        root = beneath.open_root(path)
+        try:
+            yield Side(root, name, kind="volume")
+        finally:
+            os.close(root)
 
 
 @contextmanager

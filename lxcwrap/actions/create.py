@@ -17,7 +17,7 @@ from lxcwrap.model.names import check_hostname, check_name, check_text
 from lxcwrap.runtime import namespaces
 from lxcwrap.storage.driver import name_of, no_user_namespaces
 from lxcwrap.storage.layers import lowers
-from lxcwrap.store import containers, staging, volumes
+from lxcwrap.store import containers, images, staging, volumes
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
 from lxcwrap.store.images import Image
@@ -41,7 +41,7 @@ def merge(image: RunConfig, asked: ContainerConfig, *, entrypoint_given: bool = 
     entrypoint = asked.entrypoint if entrypoint_given else image.entrypoint
     command = asked.command or (() if entrypoint_given else image.command)
     if asked.system and not asked.command and not entrypoint_given:
-        entrypoint, command = _init_of(entrypoint, command)
+        entrypoint, command = init_of(entrypoint, command)
     merged = replace(
         asked,
         entrypoint=entrypoint,
@@ -60,7 +60,7 @@ def merge(image: RunConfig, asked: ContainerConfig, *, entrypoint_given: bool = 
     return merged
 
 
-def _init_of(entrypoint: tuple[str, ...], command: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def init_of(entrypoint: tuple[str, ...], command: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What boots a whole system: what the image starts if that is an init, else its /sbin/init."""
     argv = entrypoint + command
     if argv and os.path.basename(argv[0]) in INITS:
@@ -108,6 +108,10 @@ def check(config: ContainerConfig) -> None:
     if not config.working_dir.startswith("/"):
         raise UsageError(f"the working directory {config.working_dir!r} is not absolute")
     _check_limits(config)
+    if config.log.driver == "journald":
+        from lxcwrap.actions import journal_fields
+
+        journal_fields.check()
     for text in filter(None, (config.hostname, config.domainname)):
         check_hostname(text)
 
@@ -191,7 +195,11 @@ def own_volumes(store: Store, config: ContainerConfig) -> ContainerConfig:
     mounts = []
     for mount in config.mounts:
         if mount.kind is MountKind.VOLUME:
-            volume = volumes.create(store, mount.source)
+            if mount.driver_options:
+                from lxcwrap.actions import volume_sources
+
+                volume_sources.check(mount.driver_options)
+            volume = volumes.create(store, mount.source, labels=mount.labels, options=mount.driver_options)
             mount = replace(mount, source=volume.name, anonymous=mount.anonymous or volume.anonymous)
         mounts.append(mount)
     return replace(config, mounts=tuple(mounts))
@@ -207,6 +215,7 @@ def _add(store: Store, driver: Driver, config: ContainerConfig, name: str, image
             os.mkdir(place, 0o710)  # its own root passes through it, nobody else on the host does
             os.chown(place, 0, id_base or 0)
             driver.prepare(place, lowers(store, chain_id) if chain_id else (), id_base)
+            prepare_images(store, driver, place, config, id_base)
             container = Container(
                 id=container_id,
                 name=name,
@@ -218,14 +227,31 @@ def _add(store: Store, driver: Driver, config: ContainerConfig, name: str, image
                 created=time.time(),
             )
             containers.add(store, container)
-            volumes.attach(store, container_id, _volume_names(config))
+            volumes.attach(store, container_id, volume_names(config))
+            attach_images(store, container_id, config)
     except BaseException:
         staging.discard(store.paths, place)
         raise
     return container
 
 
-def _volume_names(config: ContainerConfig) -> list[str]:
+def prepare_images(store: Store, driver: Driver, place: str, config: ContainerConfig, id_base: int | None) -> None:
+    """Make what the images that are mounted need in the container's directory."""
+    if any(mount.kind is MountKind.IMAGE for mount in config.mounts):
+        from lxcwrap.actions import image_mounts
+
+        image_mounts.prepare(store, driver, place, config, id_base)
+
+
+def attach_images(store: Store, container_id: str, config: ContainerConfig) -> None:
+    """Keep the images that are mounted."""
+    mounted = [mount.image for mount in config.mounts if mount.kind is MountKind.IMAGE]
+    if mounted:
+        images.attach(store, container_id, mounted)
+
+
+def volume_names(config: ContainerConfig) -> list[str]:
+    """The volumes that are mounted."""
     return [mount.source for mount in config.mounts if mount.kind is MountKind.VOLUME]
 
 

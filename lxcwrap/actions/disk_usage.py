@@ -13,6 +13,7 @@ _UNUSED = """
     WITH RECURSIVE used(chain_id) AS (
         SELECT chain_id FROM containers WHERE chain_id IS NOT NULL
         UNION SELECT i.chain_id FROM images i JOIN containers c ON c.image_id = i.id WHERE i.chain_id IS NOT NULL
+        UNION SELECT i.chain_id FROM images i JOIN container_images m ON m.image_id = i.id WHERE i.chain_id IS NOT NULL
         UNION SELECT l.parent FROM layers l JOIN used ON l.chain_id = used.chain_id WHERE l.parent IS NOT NULL
     ), imaged(chain_id) AS (
         SELECT chain_id FROM images WHERE chain_id IS NOT NULL
@@ -40,7 +41,10 @@ class Share(NamedTuple):
 def summary(store: Store) -> list[Share]:
     """The four lines; layers count once however many images share them."""
     in_images, unused, cached = map(int, store.db.execute(_UNUSED).fetchone())
-    used_images = store.db.execute("SELECT COUNT(DISTINCT image_id) FROM containers").fetchone()[0]
+    used_images = store.db.execute(
+        "SELECT COUNT(*) FROM (SELECT image_id FROM containers WHERE image_id IS NOT NULL"
+        " UNION SELECT image_id FROM container_images)"
+    ).fetchone()[0]
     steps = store.db.execute("SELECT COUNT(*) FROM build_cache").fetchone()[0]
     entries = [(entry.state.live, sizes.writable(store, entry.container)) for entry in _everything(store)]
     used = volumes.used(store)

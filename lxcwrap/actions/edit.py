@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from lxcwrap.actions import create, start, stop
-from lxcwrap.errors import LxcwrapError, NotFound, UsageError
+from lxcwrap.actions import create, image_mounts, ports, start, stop
+from lxcwrap.errors import LxcwrapError, NotFound, Unsupported, UsageError
 from lxcwrap.model import run_flags
-from lxcwrap.model.container import ContainerConfig, Mount, MountKind, Port
+from lxcwrap.model.container import ContainerConfig, Mount, Port, RestartKind, RestartPolicy
+from lxcwrap.model.image import RunConfig
 from lxcwrap.runtime import connect, state
-from lxcwrap.store import containers, volumes
+from lxcwrap.store import containers, images, layers, volumes
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
+from lxcwrap.store.images import Image
+
+if TYPE_CHECKING:
+    from lxcwrap.storage.driver import Driver
 
 _TEARDOWN = 15.0  # seconds
 
@@ -28,6 +35,12 @@ class Changes:
     targets_gone: tuple[str, ...] = ()
     env_gone: tuple[str, ...] = ()
     labels_gone: tuple[str, ...] = ()
+    image: str = ""  # as the user typed it
+    entrypoint: tuple[str, ...] | None = None  # () for none; the command goes with the old one, unless one is given
+    command: tuple[str, ...] | None = None
+    user: str | None = None
+    working_dir: str = ""
+    restart: RestartPolicy | None = None
 
 
 def changed(config: ContainerConfig, changes: Changes) -> ContainerConfig:
@@ -52,8 +65,12 @@ def changed(config: ContainerConfig, changes: Changes) -> ContainerConfig:
     if ports and config.network.mode.startswith("container:"):
         raise UsageError("a container that shares another's network cannot publish ports")
     mounts |= {mount.target: mount for mount in changes.mounts}
+    config = _with_command(config, changes)
     return replace(
         config,
+        user=config.user if changes.user is None else changes.user,
+        working_dir=changes.working_dir or config.working_dir,
+        restart=changes.restart or config.restart,
         env=create.merge_environment(tuple(env.values()), changes.env),
         labels=tuple(sorted((labels | dict(changes.labels)).items())),
         mounts=tuple(mounts.values()),
@@ -61,40 +78,97 @@ def changed(config: ContainerConfig, changes: Changes) -> ContainerConfig:
     )
 
 
+def _with_command(config: ContainerConfig, changes: Changes) -> ContainerConfig:
+    if changes.restart and changes.restart.kind is not RestartKind.NO and config.auto_remove:
+        raise UsageError("--restart does not go with --rm, which the container was made with")
+    if changes.entrypoint is not None:
+        config = replace(config, entrypoint=changes.entrypoint, command=())
+    if changes.command is not None:
+        config = replace(config, command=changes.command)
+    if not config.argv:
+        raise UsageError("no command is left", hint="give --command")
+    return config
+
+
 def _take(found: dict[str, object] | dict[str, str] | dict[str, Mount], name: str, what: str) -> None:
     if found.pop(name, None) is None:
         raise NotFound(f"the container has no {what} {name}", exit_code=1)
 
 
-def edit(store: Store, container: Container, changes: Changes) -> None:
+def edit(store: Store, driver: Driver, container: Container, changes: Changes, image: Image | None = None) -> None:
     """Stop it if it runs, change it, start it; when it does not start it is what it was, and runs again.
 
-    Raises what ``changed``, ``stop`` and ``start`` raise.
+    ``image``: what goes below its writable layer from now on.  Raises what ``changed``, ``stop`` and ``start`` raise.
     """
-    wanted = changed(container.config, changes)
+    ports.claim(store, container.id)  # nobody else starts or edits it meanwhile
+    try:
+        with layers.keeping(store) if image else nullcontext():
+            _edit(store, driver, containers.resolve(store, container.id), changes, image)
+    finally:
+        ports.settled(container.id)
+    if image and container.image_id is None:
+        layers.collect(store)  # its image went before it and left it the layers
+
+
+def _edit(store: Store, driver: Driver, before: Container, changes: Changes, image: Image | None) -> None:
+    wanted = changed(_on_image(store, driver, before, image, changes.image), changes)
     create.check(wanted)
-    running = state.read(store.paths, container.id).live
-    if running and container.config.auto_remove:
+    running = state.read(store.paths, before.id).live
+    if running and before.config.auto_remove:
         raise UsageError("a running container with --rm would be removed by the edit", exit_code=1)
     wanted = create.own_volumes(store, wanted)
+    place = store.paths.container(before.id)
+    create.prepare_images(store, driver, place, wanted, before.id_base)
     if running:
-        stop.stop(store, container)
-    if not connect.wait_unsupervised(store.paths, container.id, _TEARDOWN):
-        raise LxcwrapError(f"container {container.name} is held by another lxcwrap process")
-    _record(store, container.id, wanted)
-    if not running:
-        return
-    try:
-        start.start(store, containers.resolve(store, container.id))
-    except BaseException:
-        _record(store, container.id, container.config)
-        start.start(store, container)
-        raise
+        stop.stop(store, before)
+    if not connect.wait_unsupervised(store.paths, before.id, _TEARDOWN):
+        raise LxcwrapError(f"container {before.name} is held by another lxcwrap process")
+    after = replace(before, config=wanted)
+    if image:
+        after = replace(after, image_id=image.id, chain_id=image.chain_id)
+    _record(store, after, before)
+    if running:
+        try:
+            start.start(store, after)
+        except BaseException:
+            _record(store, before)
+            start.start(store, before)
+            raise
+    _record(store, after)
+    image_mounts.discard_others(store, place, wanted)
 
 
-def _record(store: Store, container_id: str, config: ContainerConfig) -> None:
-    """One transaction: after a crash the container is the old one or the new one."""
+def _on_image(
+    store: Store, driver: Driver, container: Container, image: Image | None, reference: str
+) -> ContainerConfig:
+    """Its configuration with the other image's defaults in place of the old one's."""
+    if not image:
+        return container.config
+    if not driver.APART:
+        raise Unsupported(
+            f"--image: the storage driver {container.driver} keeps a full copy, which is not apart from the image",
+            hint=f"commit what it holds: lxcwrap commit {container.name}",
+        )
+    from lxcwrap.actions import rebase
+
+    old = images.config(store, container.image_id).config if container.image_id else RunConfig()
+    new = images.config(store, image.id).config
+    return rebase.rebased(container.config, old, new, reference)
+
+
+def _record(store: Store, container: Container, other: Container | None = None) -> None:
+    """One transaction: after a crash the container is the old one or the new one.
+
+    What the ``other`` needs is kept too, until it is clear which of the two it is.
+    """
+    known = [container, other] if other else [container]
     with store.transaction():
-        containers.reconfigure(store, container_id, config)
-        volumes.detach(store, container_id)
-        volumes.attach(store, container_id, [mount.source for mount in config.mounts if mount.kind is MountKind.VOLUME])
+        containers.reconfigure(store, container.id, container.config)
+        containers.put_on(store, container.id, container.image_id, container.chain_id)
+        volumes.detach(store, container.id)
+        for one in known:
+            volumes.attach(store, container.id, create.volume_names(one.config))
+        kept = set().union(*(image_mounts.ids(one.config) for one in known))
+        if other and other.image_id:
+            kept.add(other.image_id)
+        images.attach(store, container.id, kept)

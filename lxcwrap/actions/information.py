@@ -40,7 +40,7 @@ def document(store: Store, wanted: str | None) -> dict[str, Any]:
         "Images": len(images.listing(store)),
         "Driver": driver,
         "DriverStatus": [["Backing Filesystem", _file_system(store.paths.root)]],
-        "Plugins": {"Volume": ["local"], "Network": ["bridge", "host", "none"], "Log": ["local", "none"]},
+        "Plugins": {"Volume": ["local"], "Network": ["bridge", "host", "none"], "Log": ["journald", "local", "none"]},
         "MemoryLimit": "memory" in system.controllers,
         "SwapLimit": system.swap_limit,
         "PidsLimit": "pids" in system.controllers,

@@ -52,7 +52,7 @@ def document(store: Store, text: str, *, size: bool = False) -> dict[str, Any]:
         "ResolvConfPath": f"{place}/resolv.conf",
         "HostnamePath": f"{place}/hostname",
         "HostsPath": f"{place}/hosts",
-        "LogPath": f"{place}/{logfile.NAME}",
+        "LogPath": f"{place}/{logfile.NAME}" if config.log.driver == "local" else "",
         "Name": f"/{container.name}",
         "RestartCount": state.restart_count,
         "Driver": container.driver,
@@ -114,6 +114,8 @@ def _mount(store: Store, mount: Mount) -> dict[str, Any]:
     plain: dict[str, Any] = {"Type": mount.kind.value}
     if mount.kind is MountKind.VOLUME:
         plain |= {"Name": mount.source, "Source": store.paths.volume(mount.source)}
+    elif mount.kind is MountKind.IMAGE:
+        plain |= {"Name": mount.image, "Source": mount.source}
     else:
         plain["Source"] = mount.source
     plain["Destination"] = mount.target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lxcwrap.model.container import ContainerConfig, DeviceLimit, Mount, MountKind, Resources, UserNamespace
+from lxcwrap.model.container import ContainerConfig, DeviceLimit, LogConfig, Mount, MountKind, Resources, UserNamespace
 from lxcwrap.model.godata import NIL, GoMap, NilSlice, slice_, struct
 from lxcwrap.runtime import apparmor as profiles
 from lxcwrap.runtime import host, policy
@@ -25,13 +25,7 @@ def host_config(config: ContainerConfig, id_base: int | None) -> dict[str, Any]:
         "ContainerIDFile": config.cidfile,
         "LogConfig": {
             "Type": config.log.driver,
-            "Config": GoMap(
-                {
-                    "max-size": str(config.log.max_size),
-                    "max-file": str(config.log.max_file),
-                    **({} if config.log.compress else {"compress": "false"}),
-                }
-            ),
+            "Config": _log_options(config.log),
         },
         "NetworkMode": network.left or network.mode,
         "PortBindings": _bindings(config),
@@ -70,6 +64,15 @@ def host_config(config: ContainerConfig, id_base: int | None) -> dict[str, Any]:
         "Tmpfs": GoMap((mount.target, ",".join(mount.options)) for mount in temporary),
     }
     return struct(plain | _resources(config.resources) | _devices(config) | rare, *rare)
+
+
+def _log_options(log: LogConfig) -> GoMap:
+    if log.driver == "local":
+        found = {"max-size": str(log.max_size), "max-file": str(log.max_file)}
+        return GoMap(found if log.compress else {**found, "compress": "false"})
+    found = {"tag": log.tag, "labels": ",".join(log.labels), "labels-regex": log.labels_regex}
+    found |= {"env": ",".join(log.env), "env-regex": log.env_regex}
+    return GoMap({name: value for name, value in found.items() if value})
 
 
 def _capability(name: str) -> str:

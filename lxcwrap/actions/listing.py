@@ -284,7 +284,7 @@ def image_text(container: Overview, names: set[str], truncate: bool) -> str:
 def _mounts(container: Overview, truncate: bool) -> list[str]:
     listed = []
     for mount in container.config.get("mounts", ()):
-        if mount["kind"] in ("bind", "volume"):
+        if mount["kind"] != "tmpfs":
             name = mount.get("source") or ""
             listed.append(name[:14] + "…" if truncate and len(name) > 15 else name)
     return sorted(listed)

@@ -59,6 +59,9 @@ def show(store: Store, container: Container, wanted: Wanted, form: Form, *, foll
     """Write the records to stdout and stderr, as the container did.  Raises Unsupported when none are kept."""
     if container.config.log.driver == "none":
         raise Unsupported(f"container {container.name} keeps no log", hint="it was made with --log-driver none")
+    if container.config.log.driver == "journald":
+        _show_journal(store, container, wanted, form, follow)
+        return
     path = f"{store.paths.container(container.id)}/{NAME}"
     first = _Reader(path)
     records = (record for record in _all(path, first) if _within(record, wanted))
@@ -73,6 +76,17 @@ def show(store: Store, container: Container, wanted: Wanted, form: Form, *, foll
         if not live or (wanted.until and time.time() > wanted.until):
             return
         time.sleep(_PAUSE)
+
+
+def _show_journal(store: Store, container: Container, wanted: Wanted, form: Form, follow: bool) -> None:
+    from lxcwrap.actions.journal_logs import Journal
+
+    journal = Journal(container.id, lambda: state.read(store.paths, container.id), wanted.since, wanted.until)
+    kept = journal.kept()
+    for record in kept if wanted.tail < 0 else _last(kept, wanted.tail):
+        _write(record, form)
+    for record in journal.coming() if follow else ():
+        _write(record, form)
 
 
 class _Reader:

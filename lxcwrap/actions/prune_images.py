@@ -31,7 +31,7 @@ class Pruned:
 
 def prune(store: Store, filters: Filters, *, everything: bool = False) -> Pruned:
     """Remove the images without a tag that no container uses; with ``everything`` also those with tags."""
-    used = {container.image_id for container in containers.listing(store)}
+    used = {*(container.image_id for container in containers.listing(store)), *images.mounted(store)}
     lines: list[str] = []
     for image in images.listing(store):
         if image.id in used or (image.references and not everything) or not _fits(store, image, filters):

@@ -69,8 +69,13 @@ def _untag(store: Store, image: Image, names: tuple[str, ...], pinned: tuple[tup
 def _remove_by_id(store: Store, image: Image, text: str, force: bool, prune: bool) -> list[str]:
     if not force:
         named.one_repository(image, text)
-    users = _users(store, image)
-    for user in users:
+    mounting = images.mounted(store).get(image.id, set())
+    for user in _users(store, image):
+        if user.id in mounting:
+            raise Conflict(
+                f"image {text} is mounted by container {user.name} ({user.id[:12]})",
+                hint="remove the container first: without the image it could not start",
+            )
         running = states.read(store.paths, user.id).live
         if running or not force:
             raise Conflict(
@@ -84,7 +89,8 @@ def _remove_by_id(store: Store, image: Image, text: str, force: bool, prune: boo
 
 
 def _users(store: Store, image: Image) -> list[Container]:
-    return [container for container in containers.listing(store) if container.image_id == image.id]
+    mounting = images.mounted(store).get(image.id, set())
+    return [one for one in containers.listing(store) if one.image_id == image.id or one.id in mounting]
 
 
 def delete(store: Store, image: Image, prune: bool = True) -> list[str]:

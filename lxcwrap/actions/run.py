@@ -127,6 +127,4 @@ def done(channel: Channel) -> None:
 def started(store: Store, container: Container) -> None:
     """It runs: from now on its new volumes keep what they have."""
     ports.settled(container.id)
-    for volume in volumes.of_container(store, container.id):
-        if not volume.filled:
-            volumes.mark_filled(store, volume.name)
+    volumes.mark_filled(store, container.id)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from lxcwrap.actions import ports, remove
+from lxcwrap.actions import mount_sources, ports, remove
 from lxcwrap.actions.stop import signal_number
-from lxcwrap.errors import Conflict, NotFound, RuntimeFailure
-from lxcwrap.model.container import ContainerConfig, Mount, MountKind
+from lxcwrap.errors import Conflict, RuntimeFailure
+from lxcwrap.model.container import ContainerConfig
 from lxcwrap.runtime import connect, namespaces, plans, siblings, state
 from lxcwrap.runtime.spawn import Channel
 from lxcwrap.storage.layers import lowers
@@ -34,9 +34,7 @@ def start(store: Store, container: Container) -> None:
     channel = launch(store, container)
     try:
         channel.wait_started()
-        for volume in volumes.of_container(store, container.id):
-            if not volume.filled:
-                volumes.mark_filled(store, volume.name)
+        volumes.mark_filled(store, container.id)
     except RuntimeFailure:
         unpublish(store, container)
         raise
@@ -72,7 +70,6 @@ def launch(store: Store, container: Container, supervisor: int | None = None) ->
 
 def _plan(store: Store, container: Container) -> dict[str, object]:
     config, paths = container.config, store.paths
-    sources, fresh = _volumes(store, config.mounts)
     hostname = config.hostname or container.id[:12]
     planned = plans.for_container(
         container.id,
@@ -84,11 +81,14 @@ def _plan(store: Store, container: Container) -> dict[str, object]:
         id_base=container.id_base,
         hostname=hostname,
         network=_network(store, container),
-        sources=sources,
-        fresh=fresh,
+        sources=mount_sources.found(store, container),
         joined=_joined(store, config),
         after=after(store, container),
     )
+    if config.log.driver == "journald":
+        from lxcwrap.actions import journal_fields
+
+        planned["log"] = journal_fields.plan(container)
     return planned | {
         "events": {"path": paths.events, "attributes": container.attributes},
         "stop": {"signal": signal_number(config.stop_signal or "SIGTERM"), "timeout": config.stop_timeout},
@@ -177,26 +177,3 @@ def _open_directly(store: Store, container: Container) -> None:
         from lxcwrap.network import several
 
         several.open_directly(store, container)
-
-
-def _volumes(store: Store, mounts: tuple[Mount, ...]) -> tuple[dict[Mount, str], dict[Mount, str]]:
-    """Host paths of all mounts' sources, and the volumes to be filled with the image's content, with their markers."""
-    sources: dict[Mount, str] = {}
-    fresh: dict[Mount, str] = {}
-    for mount in mounts:
-        if mount.kind is MountKind.VOLUME:
-            volume = volumes.get(store, mount.source)
-            sources[mount] = store.paths.volume(volume.name)
-            if not volume.filled and not mount.no_copy and not mount.subpath:
-                fresh[mount] = store.paths.volume_marker(volume.name)
-        elif mount.kind is MountKind.BIND:
-            sources[mount] = _bind_source(mount)
-    return sources, fresh
-
-
-def _bind_source(mount: Mount) -> str:
-    if not os.path.lexists(mount.source):
-        if not mount.create_source:
-            raise NotFound(f"bind source path does not exist: {mount.source}", exit_code=125)
-        os.makedirs(mount.source, exist_ok=True)
-    return mount.source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from lxcwrap.actions import volume_sources
 from lxcwrap.archive import compression
 from lxcwrap.archive.compression import Sink, Source
 from lxcwrap.archive.extract import extract
@@ -17,7 +18,8 @@ from lxcwrap.store.volumes import Volume
 
 def export(store: Store, name: str, out: Sink) -> None:
     """The volume's files as a tar, with the ids that containers see.  Raises NotFound."""
-    write_tree(store.paths.volume(volumes.get(store, name).name), out)
+    with volume_sources.opened(store, volumes.get(store, name)) as path:
+        write_tree(path, out)
 
 
 def import_volume(store: Store, name: str, stream: Source, *, labels: tuple[tuple[str, str], ...] = ()) -> Volume:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from lxcwrap.actions import sizes
 from lxcwrap.errors import Conflict, LxcwrapError
-from lxcwrap.model import phrases
+from lxcwrap.model import phrases, volume_options
 from lxcwrap.model.godata import map_
 from lxcwrap.model.selection import labels_match, truth
 from lxcwrap.store import volumes
@@ -23,15 +24,40 @@ Filters = Mapping[str, tuple[str, ...]]
 def select(store: Store, filters: Filters) -> list[Volume]:
     """The volumes that fit, by name.  Raises UsageError for a value that makes no sense."""
     used = volumes.used(store)
+    names = [_pattern(text) for text in filters.get("name", ())]
     dangling = truth(filters["dangling"], "dangling") if "dangling" in filters else None
     return [
         volume
         for volume in volumes.listing(store)
         if (dangling is None or (volume.name not in used) == dangling)
         and ("driver" not in filters or volume.driver in filters["driver"])
-        and ("name" not in filters or any(part in volume.name for part in filters["name"]))
+        and (not names or any(pattern.search(volume.name) for pattern in names))
         and labels_match(filters.get("label", ()), dict(volume.labels))
     ]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """A part of the name, or a regular expression, as Docker takes it."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise LxcwrapError(f"filter name={text}: {error}") from None
+
+
+def create(
+    store: Store, name: str, *, labels: tuple[tuple[str, str], ...], options: volume_options.Options, driver: str
+) -> Volume:
+    """As ``store.volumes.create``.  Raises Unsupported for a file system that this kernel does not have."""
+    from lxcwrap.actions import volume_sources
+
+    volume_sources.check(options)
+    return volumes.create(store, name, labels=labels, options=options, driver=driver)
+
+
+def mountpoint(store: Store, volume: Volume) -> str:
+    """Where the host finds its files: of a volume that is bound, its directory; other mounts only containers see."""
+    bound = volume_options.is_bind(volume.options)
+    return dict(volume.options)["device"] if bound else store.paths.volume(volume.name)
 
 
 def row(store: Store, volume: Volume) -> dict[str, Any]:
@@ -42,7 +68,7 @@ def row(store: Store, volume: Volume) -> dict[str, Any]:
         "Name": volume.name,
         "Labels": ",".join(f"{name}={value}" for name, value in labels.items()),
         "Label": lambda name: labels.get(name, ""),
-        "Mountpoint": store.paths.volume(volume.name),
+        "Mountpoint": mountpoint(store, volume),
         "Scope": "local",
         "Availability": "N/A",
         "Group": "N/A",
@@ -59,9 +85,9 @@ def document(store: Store, name: str) -> dict[str, Any]:
         "CreatedAt": phrases.rfc3339(int(volume.created)).replace(".000000000", ""),
         "Driver": volume.driver,
         "Labels": map_(volume.labels),
-        "Mountpoint": store.paths.volume(volume.name),
+        "Mountpoint": mountpoint(store, volume),
         "Name": volume.name,
-        "Options": map_(volume.options),
+        "Options": map_(volume_options.shown(volume.options)),
         "Scope": "local",
     }
 

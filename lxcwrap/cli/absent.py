@@ -18,7 +18,7 @@ REASONS = {
     "node": _SWARM,
     "secret": _SWARM,
     "config": _SWARM,
-    "volume update": "volumes are local directories",
+    "volume update": "it is for cluster volumes, which need a Swarm",
 }
 
 

@@ -89,13 +89,17 @@ container_options = all_of(
     _text("--ipc", metavar="MODE", help="private, shareable, host or container:NAME."),
     _many("-l", "--label", metavar="NAME[=VALUE]", help="Label."),
     _many("--label-file", metavar="FILE", help="Labels from a file."),
-    _text("--log-driver", metavar="NAME", help="local or none."),
-    _many("--log-opt", metavar="NAME=VALUE", help="max-size=20m, max-file=5, compress=true."),
+    _text("--log-driver", metavar="NAME", help="local, journald or none."),
+    _many(
+        "--log-opt",
+        metavar="NAME=VALUE",
+        help="max-size=20m, max-file=5; for journald tag=, labels=, env=.",
+    ),
     _text("--mac-address", metavar="MAC", help="MAC address."),
     _text("-m", "--memory", metavar="SIZE", help="Memory limit: 512m, 2g."),
     _text("--memory-reservation", metavar="SIZE", help="Memory soft limit."),
     _text("--memory-swap", metavar="SIZE", help="Memory and swap together; -1: unlimited swap."),
-    _many("--mount", metavar="KEY=VALUE,...", help="A mount: type=bind|volume|tmpfs, source=, target=, readonly."),
+    _many("--mount", metavar="KEY=VALUE,...", help="A mount: type=bind|volume|tmpfs|image, source=, target= and more."),
     click.option(
         "--memory-swappiness", type=int, default=-1, metavar="N", help="0 to 100: how readily to swap (cgroup v1)."
     ),
@@ -384,22 +388,8 @@ def _network(options: dict[str, Any]) -> NetworkConfig:
 
 
 def _log(options: dict[str, Any]) -> LogConfig:
-    log = LogConfig()
-    if options["log_driver"] == "journald":
-        raise UsageError("--log-driver journald is not supported yet", hint="choose local or none")
-    if options["log_driver"] not in ("", "local", "json-file", "none"):
-        raise UsageError(f"log driver {options['log_driver']!r:.40} is not known", hint="choose local or none")
-    if options["log_driver"] == "none":
-        log = replace(log, driver="none")
-    for name, value in (run_flags.pair(text, "log option") for text in options["log_opt"]):
-        if name == "max-size":
-            log = replace(log, max_size=run_flags.size(value, "--log-opt max-size"))
-        elif name == "max-file" and value.isdigit() and int(value):
-            log = replace(log, max_file=int(value))
-        elif name == "compress" and value in ("true", "false"):
-            log = replace(log, compress=value == "true")
-        else:
-            raise UsageError(
-                f"log option {name}={value!r:.40} is not understood", hint="max-size=20m, max-file=5, compress=true"
-            )
-    return log
+    if not options["log_driver"] and not options["log_opt"]:
+        return LogConfig()
+    from lxcwrap.model.log_flags import log_config
+
+    return log_config(options["log_driver"], options["log_opt"])

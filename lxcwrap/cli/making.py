@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from lxcwrap.actions import create, run
@@ -10,7 +12,7 @@ from lxcwrap.cli.app import App
 from lxcwrap.cli.platforms import parse_platform
 from lxcwrap.cli.terminal import printable
 from lxcwrap.errors import LxcwrapError
-from lxcwrap.model.container import ContainerConfig
+from lxcwrap.model.container import ContainerConfig, MountKind
 from lxcwrap.model.image import Platform
 from lxcwrap.storage import driver as drivers
 from lxcwrap.storage.driver import Driver
@@ -31,17 +33,27 @@ def make(app: App, config: ContainerConfig, options: dict[str, Any]) -> Containe
 def _make(app: App, config: ContainerConfig, options: dict[str, Any]) -> Container:
     driver = drivers.choose(app.store, app.storage_driver)
 
-    wanted = parse_platform(options["platform"])
-    image = run.image(
-        app.store, config.image, options["pull"], lambda: _pull(app, driver, config.image, options, wanted), wanted
-    )
+    find = finder(app, driver, options)
+    image = find(config.image)
     defaults = images.config(app.store, image.id).config
+    if any(mount.kind is MountKind.IMAGE for mount in config.mounts):
+        from lxcwrap.actions import image_mounts
+
+        config = replace(config, mounts=image_mounts.pinned(config.mounts, find))
     config = create.with_volumes_from(app.store, config, options["volumes_from"])
     merged = create.merge(defaults, config, entrypoint_given=options["entrypoint"] is not None)
     container = create.create(app.store, driver, merged, options["name"] or None, image)
     if config.cidfile:
         run.write_cidfile(config.cidfile, container.id)
     return container
+
+
+def finder(app: App, driver: Driver, options: dict[str, Any]) -> Callable[[str], Image]:
+    """Finds an image by what the user typed, and pulls it by the ``--pull`` policy."""
+    wanted = parse_platform(options["platform"])
+    return lambda text: run.image(
+        app.store, text, options["pull"], lambda: _pull(app, driver, text, options, wanted), wanted
+    )
 
 
 def _pull(app: App, driver: Driver, text: str, options: dict[str, Any], wanted: Platform | None) -> Image:

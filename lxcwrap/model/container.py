@@ -51,6 +51,10 @@ class Mount(Record):
     create_source: bool = False  # -v makes a missing host directory, --mount does not
     subpath: str = ""
     anonymous: bool = False  # removed with the container by --rm and rm -v
+    image: str = ""  # ID of the image that is mounted, once it is known
+    writable_below: bool = False  # read_only keeps to the mount itself: what is mounted below stays as it is
+    labels: tuple[tuple[str, str], ...] = ()  # of a volume that is made for this mount
+    driver_options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,12 +148,17 @@ class Resources(Record):
 
 @dataclass(frozen=True)
 class LogConfig(Record):
-    """``local``: rotating files of ``max_size`` bytes, ``max_file`` of them."""
+    """``local``: rotating files of ``max_size`` bytes, ``max_file`` of them; ``journald``; ``none``."""
 
     driver: str = "local"
     max_size: int = 20 * 1024 * 1024
     max_file: int = 5
     compress: bool = True  # old files, but for the youngest
+    tag: str = ""  # for journald, as are those below; with {{.Name}} and its like
+    labels: tuple[str, ...] = ()  # that go with each line
+    env: tuple[str, ...] = ()
+    labels_regex: str = ""
+    env_regex: str = ""
 
 
 @dataclass(frozen=True)

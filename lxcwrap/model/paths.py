@@ -77,6 +77,10 @@ class Paths:
         """A file that is there while the volume is filled with an image's content (no volume's name begins so)."""
         return f"{self.root}/volumes/.filling-{name}"
 
+    def volume_holders(self, name: str) -> str:
+        """Which supervisors have a volume's own file system mounted; see ``runtime/filesystems.py``."""
+        return f"{self.run}/volumes/{name}"
+
     def container_run(self, container_id: str) -> str:
         """The volatile directory of one container: its supervisor's socket and lock."""
         return f"{self.run}/containers/{container_id}"

@@ -29,7 +29,11 @@ from lxcwrap.model.units import parse_bytes, parse_duration
 _HEALTH_TIMES = ("interval", "timeout", "start_period", "start_interval")
 _PROTOCOLS = ("tcp", "udp", "sctp")
 PROPAGATION = ("private", "rprivate", "slave", "rslave")
-_VOLUME_WORDS = ("ro", "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated", "rbind", "bind", *PROPAGATION)
+SHARED = ("shared", "rshared")
+CONSISTENCY = ("consistent", "cached", "delegated", "default")
+# Of each group one word.  z and Z ask for SELinux labels, which containers here have none of: nothing is to be done.
+_VOLUME_WORDS = (("ro", "rw"), ("z", "Z"), ("nocopy",), CONSISTENCY[:3], ("rbind", "bind"), PROPAGATION)
+_OF_BINDS = ("rbind", "bind", *PROPAGATION)
 _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 _CPU_RANGES = {
     "--cpu-shares": "2 to 262144",
@@ -48,16 +52,9 @@ def volume(text: str) -> Mount:
     source = parts[0] if len(parts) > 1 else ""
     target = parts[1] if len(parts) > 1 else parts[0]
     words = parts[2].split(",") if len(parts) == 3 else []
-    for word in words:
-        if word in ("shared", "rshared"):
-            raise UsageError(
-                f"invalid volume {text!r:.120}: what a container mounts never reaches the host",
-                hint="rslave shows it the host's mounts",
-            )
-        if word not in _VOLUME_WORDS:
-            raise UsageError(f"invalid volume {text!r:.120}: unknown option {word!r:.40}")
     target = absolute(target, f"invalid volume {text!r:.120}: the target")
     is_bind = source.startswith(("/", "./", "../")) or source in (".", "..")
+    _check_volume_words(text, words, is_bind)
     if source and not is_bind:
         check_name(source, "volume")
     if source.startswith("/"):
@@ -72,6 +69,27 @@ def volume(text: str) -> Mount:
         create_source=is_bind,
         anonymous=not source,
     )
+
+
+def _check_volume_words(text: str, words: list[str], is_bind: bool) -> None:
+    for word in words:
+        if word in SHARED:
+            raise UsageError(
+                f"invalid volume {text!r:.120}: {unshared(word)}", hint="rslave shows it the host's mounts"
+            )
+        if not any(word in group for group in _VOLUME_WORDS):
+            raise UsageError(f"invalid volume {text!r:.120}: unknown option {word!r:.40}")
+        if word in (("nocopy",) if is_bind else _OF_BINDS):
+            kind = "a directory of the host" if is_bind else "a volume"
+            raise UsageError(f"invalid volume {text!r:.120}: {word} does not go with {kind}")
+    for group in _VOLUME_WORDS:
+        if len(given := [word for word in words if word in group]) > 1:
+            raise UsageError(f"invalid volume {text!r:.120}: {' and '.join(given)} exclude each other")
+
+
+def unshared(word: str) -> str:
+    """Why a mount cannot have the propagation ``shared`` or ``rshared``."""
+    return f"{word} is not supported: what a container mounts never reaches the host"
 
 
 def absolute(path: str, what: str) -> str:

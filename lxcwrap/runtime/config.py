@@ -261,9 +261,9 @@ def late_mounts(mounts: tuple[Mount, ...], directory: str) -> Items:
             words = ",".join(("ro" if mount.read_only else "rw", *mount.options))
             items.append(mount_entry("tmpfs", mount.target, "tmpfs", f"nosuid,nodev,{words},create=dir"))
     for number, mount in enumerate(mount for mount in late if mount.kind is not MountKind.TMPFS):
-        made = "file" if mount.kind is MountKind.BIND and not os.path.isdir(mount.source) else "dir"
+        # the supervisor, which sees what it is, writes create=file for a file
         source = f"{directory}/late/{number}"
-        items.append(mount_entry(source, mount.target, "none", f"rbind,create={made}"))
+        items.append(mount_entry(source, mount.target, "none", "rbind,create=dir"))
     return items
 
 

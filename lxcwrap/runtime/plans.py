@@ -138,36 +138,37 @@ def device_numbers(devices: tuple[Device, ...]) -> dict[str, str]:
     return numbers
 
 
-def mounts(wanted: tuple[Mount, ...], sources: dict[Mount, str], fresh: dict[Mount, str]) -> list[dict[str, Any]]:
+def mounts(wanted: tuple[Mount, ...], sources: dict[Mount, dict[str, Any]]) -> list[dict[str, Any]]:
     """What the supervisor mounts onto the rootfs: parents before children.
 
-    ``sources``: the host path of each volume; ``fresh``: volumes to be filled with the image's content, and the file
-    that marks this as under way.
+    ``sources``: what is known of each beyond its flags; see ``runtime/rootfs.py``.
     """
     ordered = sorted(wanted, key=lambda item: item.target.count("/"))
-    return [_mount(each, sources, fresh) for each in ordered if not config.belongs_late(each.target)]
+    return [_mount(each, sources) for each in ordered if not config.belongs_late(each.target)]
 
 
-def late(wanted: tuple[Mount, ...], sources: dict[Mount, str]) -> list[dict[str, Any]]:
+def late(wanted: tuple[Mount, ...], sources: dict[Mount, dict[str, Any]]) -> list[dict[str, Any]]:
     """What the supervisor makes ready for liblxc to mount, in the order of ``config.late_mounts``."""
     return [
-        _mount(each, sources, {})
+        _mount(each, sources)
         for each in wanted
         if config.belongs_late(each.target) and each.kind is not MountKind.TMPFS
     ]
 
 
-def _mount(mount: Mount, sources: dict[Mount, str], fresh: dict[Mount, str]) -> dict[str, Any]:
-    return {
+def _mount(mount: Mount, sources: dict[Mount, dict[str, Any]]) -> dict[str, Any]:
+    plain = {
         "kind": mount.kind.value,
-        "source": sources.get(mount, mount.source),
+        "source": mount.source,
         "subpath": mount.subpath,
         "target": mount.target,
         "read_only": mount.read_only,
         "options": list(mount.options),
         "mapped": True,
-        "copy_up": fresh.get(mount, ""),
     }
+    if mount.writable_below:
+        plain["writable_below"] = True
+    return plain | sources.get(mount, {})
 
 
 def own_files(directory: str, id_base: int | None, contents: dict[str, str]) -> list[dict[str, Any]]:
@@ -188,8 +189,8 @@ def own_files(directory: str, id_base: int | None, contents: dict[str, str]) -> 
 
 
 def log_plan(log: LogConfig) -> dict[str, Any] | None:
-    """The arguments of ``logfile.LogFile``."""
-    if log.driver == "none":
+    """The arguments of ``logfile.LogFile``; None for what is kept elsewhere, or nowhere."""
+    if log.driver != "local":
         return None
     return {"max_size": log.max_size, "max_file": log.max_file, "compress": log.compress}
 
@@ -223,7 +224,6 @@ def for_step(step: Step) -> dict[str, Any]:
     own = not any(value == "none" for key, value in step.network if key == "lxc.net.0.type")
     name = os.path.basename(step.directory)
     contents = {"/etc/hosts": step.hosts, "/etc/resolv.conf": step.resolv_conf}
-    binds = {mount: mount.source for mount in step.mounts if mount.kind is not MountKind.TMPFS}
     return {
         "name": name,
         "directory": step.directory,
@@ -245,7 +245,7 @@ def for_step(step: Step) -> dict[str, Any]:
         "log": None,
         "restart": {"kind": "no", "limit": 0},
         "after": None,
-        "mounts": mounts(step.mounts, binds, {}) + own_files(step.directory, step.id_base, contents),
+        "mounts": mounts(step.mounts, {}) + own_files(step.directory, step.id_base, contents),
         "read_only": wanted.security.read_only,
         "devices": own_devices(wanted.security.devices, step.id_base),
         "items": items(wanted, step.directory, step.hostname, step.id_base, list(step.network), own),
@@ -263,13 +263,12 @@ def for_container(
     id_base: int | None,
     hostname: str,
     network: Network,
-    sources: dict[Mount, str],
-    fresh: dict[Mount, str],
+    sources: dict[Mount, dict[str, Any]],
     after: list[str],
     joined: dict[str, int] | None = None,
 ) -> dict[str, Any]:
     """The plan of a container.  ``joined``: the inits of the containers whose namespaces it joins."""
-    planned = mounts(wanted.mounts, sources, fresh)
+    planned = mounts(wanted.mounts, sources)
     contents = {"/etc/hostname": hostname + "\n", "/etc/hosts": network.hosts, "/etc/resolv.conf": network.resolv_conf}
     taken = {mount.target for mount in wanted.mounts}
     planned += own_files(directory, id_base, {path: text for path, text in contents.items() if path not in taken})

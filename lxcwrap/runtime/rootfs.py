@@ -96,6 +96,8 @@ class Rootfs:
         mount.mount("tmpfs", place, "tmpfs", mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC, "mode=755,size=64k")
         for number, item in enumerate(items):
             with _explained(item):
+                if item.get("filesystem"):
+                    self._attach(item)
                 tree = self._bind(item)
                 try:
                     path = f"{place}/{number}"
@@ -103,11 +105,20 @@ class Rootfs:
                         os.mkdir(path)
                     else:
                         os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+                        self._mark_file(path)
                     mount.move_mount(tree, path)
                 finally:
                     os.close(tree)
 
+    def _mark_file(self, path: str) -> None:
+        """Have liblxc make a file where it mounts this one."""
+        for entry in self.plan["items"]:
+            if entry[1].startswith(path + " "):
+                entry[1] = entry[1].replace("create=dir", "create=file")
+
     def _mount_one(self, item: dict[str, Any]) -> None:
+        if item.get("filesystem"):
+            self._attach(item)
         if item.get("copy_up"):
             self._fill(item)
         tree = self._tmpfs(item) if item["kind"] == "tmpfs" else self._bind(item)
@@ -126,6 +137,8 @@ class Rootfs:
 
         target = self._target(item["target"], directory=True)
         try:
+            if item.get("filesystem") and not os.listdir(f"/proc/self/fd/{target}"):
+                return  # its options say whose it is
             fill(target, item["source"], item["copy_up"], self.id_base or 0)
         finally:
             os.close(target)
@@ -152,20 +165,50 @@ class Rootfs:
         finally:
             os.close(context)
 
+    def _attach(self, item: dict[str, Any]) -> None:
+        """Mount the file system that a volume is, or find it where another container has it."""
+        from lxcwrap.runtime import filesystems
+
+        if not filesystems.attach(item["filesystem"], item["source"]):
+            item["copy_up"] = ""
+
     def _bind(self, item: dict[str, Any]) -> int:
         recursive = "bind" not in item["options"]
-        tree = self._source(item, recursive)
+        tree = self._of_image(item) if item["kind"] == "image" else self._source(item, recursive)
         try:
-            if self.id_base is not None and item["mapped"]:
+            if self.id_base is not None and item["mapped"] and item["kind"] != "image":
                 self._map(tree, item, recursive)
-            if not {"slave", "rslave"} & set(item["options"]):  # else what the host mounts there later appears too
-                mount.mount_setattr(tree, propagation=mount.MS_PRIVATE, recursive=recursive)
+            self._set_propagation(tree, item["options"], recursive)
+            if item.get("attributes"):
+                mount.mount_setattr(tree, set_=item["attributes"], recursive=recursive)
             if item["read_only"]:
-                mount.mount_setattr(tree, set_=mount.MOUNT_ATTR_RDONLY, recursive=recursive)
+                below = recursive and not item.get("writable_below")
+                mount.mount_setattr(tree, set_=mount.MOUNT_ATTR_RDONLY, recursive=below)
         except BaseException:
             os.close(tree)
             raise
         return tree
+
+    def _set_propagation(self, tree: int, words: list[str], recursive: bool) -> None:
+        """Whether what the host mounts there later appears, too: not unless it is asked for.
+
+        A mount made in this namespace follows the host's.  ``private`` speaks of the mount itself, not of what is
+        mounted below it.
+        """
+        if not {"slave", "rslave"} & set(words):
+            mount.mount_setattr(tree, propagation=mount.MS_PRIVATE, recursive=recursive and "private" not in words)
+
+    def _of_image(self, item: dict[str, Any]) -> int:
+        """An image's files below a layer of the container's own."""
+        place = item["place"]
+        seen = place + "/rootfs"
+        os.makedirs(seen, 0o755, exist_ok=True)
+        driver = import_module("lxcwrap.storage." + self.plan["driver"])
+        driver.mount(place, tuple(item["lowers"]), seen, self.id_base)
+        try:
+            return self._source({**item, "source": seen}, False)
+        finally:
+            mount.umount(seen, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
 
     def _source(self, item: dict[str, Any], recursive: bool) -> int:
         """A detached copy of what is to be bound.  No link in a subpath, which the volume's users write, leads out."""
@@ -260,9 +303,13 @@ def _explained(item: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = "/".join(filter(None, (item["source"] or "tmpfs", item.get("subpath"))))
+        known = item.get("filesystem")
+        source = f"volume {known['name']} ({known['type']} {known['device']})" if known else item["source"] or "tmpfs"
+        where = "/".join(filter(None, (source, item.get("subpath"))))
         reason = error.strerror
-        if error.errno in (errno.EINVAL, errno.ENOTDIR) and item["source"]:
+        if known and error.errno == errno.EINVAL:
+            reason = f"{reason} (are its options right? dmesg may say more)"
+        elif error.errno in (errno.EINVAL, errno.ENOTDIR) and item["source"]:
             reason = f"{reason} (a directory goes on a directory only, and a file on a file)"
         raise CannotMount(f"cannot mount {where} at {item['target']}: {reason}") from None
 

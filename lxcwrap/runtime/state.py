@@ -25,6 +25,7 @@ class State(NamedTuple):
     restart_count: int = 0
     health: str = ""  # starting, healthy, unhealthy; '' without a health check
     supervisor: int = 0
+    log_end: str = ""  # which line in journald is its last; '' with other logs
 
     @property
     def live(self) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import select
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lxcwrap.runtime import frames
 from lxcwrap.runtime.logfile import LogFile
 
 if TYPE_CHECKING:
+    from lxcwrap.runtime.journald import JournalLog
     from lxcwrap.runtime.session import Session
 
 _PIECE = 1 << 16
@@ -26,8 +27,7 @@ class Streams:
         plan = session.plan
         self._session = session
         self._tty: bool = plan["tty"]
-        log = plan["log"]
-        self._log = LogFile(plan["directory"], **log) if log else None
+        self._log: LogFile | JournalLog | None = None
         self._sources: dict[int, tuple[str, bytes]] = {}
         self._input = -1
         self._pending = bytearray()
@@ -36,7 +36,11 @@ class Streams:
         self._held = False
 
     def open(self) -> tuple[tuple[int, int, int], str]:
-        """Descriptors for the container's stdio, and the path of its console's terminal ('' for none)."""
+        """Descriptors for the container's stdio, and the path of its console's terminal ('' for none).
+
+        Raises OSError, also when nobody takes the log.
+        """
+        self._open_log(self._session.plan)
         if self._tty:
             return self._open_terminal()
         out_read, out_write = os.pipe()
@@ -49,6 +53,17 @@ class Streams:
         else:
             in_read = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         return (in_read, out_write, err_write), ""
+
+    def _open_log(self, plan: dict[str, Any]) -> None:
+        log = plan["log"]
+        if not log or self._log:
+            return
+        if "fields" in log:
+            from lxcwrap.runtime.journald import JournalLog
+
+            self._log = JournalLog(**log)
+        else:
+            self._log = LogFile(plan["directory"], **log)
 
     def _open_terminal(self) -> tuple[tuple[int, int, int], str]:
         master, slave = os.openpty()
@@ -112,6 +127,9 @@ class Streams:
             while select.select([descriptor], [], [], 0)[0]:
                 if not self._read(descriptor):
                     break
+        if self._log:
+            self._log.flush()
+            self._session.state["log_end"] = self._log.end
 
     def close(self) -> None:
         """The container is gone: close everything, ready to be opened again."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lxcwrap.storage.changes import Change
 
 RANK = 1
+APART = True
 _PAGE = 4000  # bytes of options that one mount(2) takes, with room for the rest
 _OWN = (b".wh..wh.aufs", b".wh..wh.plnk", b".wh..wh.orph")  # what AUFS keeps at the top of a writable branch
 

@@ -1,6 +1,6 @@
 """Layer drivers: one module each in this folder, found by its name.
 
-A driver is a module with ``RANK`` (the lower, the sooner it is chosen) and the functions of ``Driver``.
+A driver is a module with ``RANK`` (the lower, the sooner it is chosen), ``APART`` and the functions of ``Driver``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Driver(Protocol):
     """
 
     RANK: int
+    APART: bool  # a container's changes are kept apart from the layers, so that others can go below them
 
     def unsupported(self, directory: str = "") -> str:
         """Why the driver does not work here, with state in ``directory``; '' when it does."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lxcwrap.storage.changes import Change
 
 RANK = 0
+APART = True
 _FIXED = ("redirect_dir=nofollow", "metacopy=off", "index=off")
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lxcwrap.storage.changes import Change
 
 RANK = 9
+APART = False
 
 
 def unsupported(directory: str = "") -> str:

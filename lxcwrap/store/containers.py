@@ -124,6 +124,17 @@ def reconfigure(store: Store, container_id: str, config: ContainerConfig) -> Non
         db.execute("UPDATE containers SET config = ? WHERE id = ?", (json.dumps(config.to_json()), container_id))
 
 
+def put_on(store: Store, container_id: str, image_id: str | None, chain_id: str | None) -> None:
+    """Give a container other layers below its own.  Raises Conflict when they are not there any more."""
+    try:
+        with store.transaction() as db:
+            db.execute(
+                "UPDATE containers SET image_id = ?, chain_id = ? WHERE id = ?", (image_id, chain_id, container_id)
+            )
+    except sqlite3.IntegrityError:
+        raise Conflict(f"container {container_id[:12]}: its image was removed meanwhile") from None
+
+
 def remove(store: Store, container_id: str) -> None:
     """Forget a container, its leases and ports; its directory is the caller's to discard afterwards."""
     with store.transaction() as db:

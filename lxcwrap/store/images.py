@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lxcwrap.errors import Conflict, NotFound
@@ -144,6 +145,25 @@ def find_id(store: Store, prefix: str) -> Image | None:
     return get(store, rows[0]["id"]) if rows else None
 
 
+def attach(store: Store, container_id: str, image_ids: Iterable[str]) -> None:
+    """Say that the container mounts these images and no others.  Raises NotFound when one went meanwhile."""
+    try:
+        with store.transaction() as db:
+            db.execute("DELETE FROM container_images WHERE container_id = ?", (container_id,))
+            for image_id in set(image_ids):
+                db.execute("INSERT INTO container_images VALUES (?, ?)", (container_id, image_id))
+    except sqlite3.IntegrityError:
+        raise NotFound(f"an image of container {container_id[:12]} was removed meanwhile") from None
+
+
+def mounted(store: Store) -> dict[str, set[str]]:
+    """The images that containers mount, and the IDs of these containers."""
+    found: dict[str, set[str]] = {}
+    for row in store.db.execute("SELECT image_id, container_id FROM container_images"):
+        found.setdefault(row["image_id"], set()).add(row["container_id"])
+    return found
+
+
 def remove(store: Store, image_id: str) -> None:
     """Forget an image, its tags and its documents; layers are left to ``layers.collect``.
 
@@ -151,7 +171,14 @@ def remove(store: Store, image_id: str) -> None:
     """
     image = get(store, image_id)
     with store.transaction() as db:
-        user = db.execute("SELECT id, name FROM containers WHERE image_id = ? LIMIT 1", (image_id,)).fetchone()
+        user = db.execute(
+            """
+            SELECT id, name FROM containers
+            WHERE image_id = :image OR id IN (SELECT container_id FROM container_images WHERE image_id = :image)
+            LIMIT 1
+            """,
+            {"image": image_id},
+        ).fetchone()
         if user:
             raise Conflict(
                 f"image {image_id[7:19]} is used by container {user['name']} ({user['id'][:12]})",

@@ -132,4 +132,12 @@ MIGRATIONS: tuple[str, ...] = (
         UNIQUE (network_id, container_id)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE container_images (          -- images that a container mounts, or may come back to while it is edited
+        container_id TEXT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+        image_id     TEXT NOT NULL REFERENCES images(id),
+        PRIMARY KEY (container_id, image_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX container_images_image ON container_images(image_id);
+    """,
 )

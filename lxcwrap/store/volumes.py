@@ -42,7 +42,8 @@ def create(
 ) -> Volume:
     """The volume of that name, made if it is missing; without a name, a new anonymous one.
 
-    Raises UsageError for a name that is not allowed and Unsupported for a driver other than ``local``.
+    Raises UsageError for a name that is not allowed, Unsupported for a driver other than ``local`` and Conflict for one
+    that exists with other options.
     """
     if driver != "local":
         raise Unsupported(f"volume driver {driver!r} is not known", hint="the only driver is local")
@@ -51,6 +52,8 @@ def create(
     with lock.held(_lock(store, name)):
         known = find(store, name)
         if known:
+            if options and known.options != options:
+                raise Conflict(f"volume {name} exists already, with other options", hint=f"see: volume inspect {name}")
             os.makedirs(store.paths.volume(name), mode=0o755, exist_ok=True)
             return known
         _discard(store, name)  # left by a crash while it was removed
@@ -179,10 +182,12 @@ def detach(store: Store, container_id: str) -> None:
         db.execute("DELETE FROM container_volumes WHERE container_id = ?", (container_id,))
 
 
-def mark_filled(store: Store, name: str) -> None:
-    """From now on no image's content is copied into it."""
-    with store.transaction() as db:
-        db.execute("UPDATE volumes SET filled = 1 WHERE name = ?", (name,))
+def mark_filled(store: Store, container_id: str) -> None:
+    """From now on no image's content is copied into the container's volumes; one in memory is new every time."""
+    for volume in of_container(store, container_id):
+        if not volume.filled and dict(volume.options).get("type") != "tmpfs":
+            with store.transaction() as db:
+                db.execute("UPDATE volumes SET filled = 1 WHERE name = ?", (volume.name,))
 
 
 def remove(store: Store, name: str) -> None:
@@ -211,10 +216,11 @@ def _discard(store: Store, name: str) -> None:
     for row in store.db.execute("SELECT name FROM volumes WHERE moved_from = ?", (name,)).fetchall():
         _finish_rename(store, row["name"], name)
     staging.discard(store.paths, store.paths.volume(name))
-    try:
-        os.unlink(store.paths.volume_marker(name))
-    except FileNotFoundError:
-        pass
+    for path in (store.paths.volume_marker(name), store.paths.volume_holders(name)):
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
 
 
 def _lock(store: Store, name: str) -> str:

@@ -217,6 +217,64 @@ def test_rm(cli: Cli, base: Path, tmp_path: Path) -> None:
     assert "old" not in cli("ps", "-a", "--format", "{{.Names}}").lines
 
 
+EDIT = ["container", "edit", "--image", "second", "-v", "new:/w", "--volume-rm", "/v", "edited"]
+
+
+@pytest.fixture
+def second(cli: Cli, base: Path, tmp_path: Path) -> Iterator[str]:
+    """Another image."""
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo new >/version\nENV V=new\n")
+    cli("build", "-q", "--network", "none", "-t", "second", str(tmp_path))
+    yield "second"
+    cli("rm", "-f", "edited", check=False)
+    cli("rmi", "second")
+
+
+def edited(cli: Cli) -> str:
+    """The image of the container, which is the old one or the new one, whole, and starts; then it is removed."""
+    script = "cat /version 2>/dev/null; echo $V; grep -o ' /[vw] ' /proc/mounts; cat /mine"
+    cli("start", "edited")
+    shown = cli("exec", "edited", "sh", "-c", script, check=False).lines
+    image = cli("inspect", "-f", "{{.Config.Image}} {{.HostConfig.Binds}}", "edited").out
+    expected = {"busybox [old:/v]\n": ["", " /v ", "mine"], "second [new:/w]\n": ["new", "new", " /w ", "mine"]}
+    assert shown == expected[image]
+    cli("rm", "-f", "edited")
+    words = ("run", "--rm", "--network", "none", "-v", "old:/v", "busybox", "cat", "/v/f")
+    assert cli(*words).out == "of the volume\n"
+    return image
+
+
+def make_edited(cli: Cli) -> None:
+    script = "echo mine >/mine; echo of the volume >/v/f; touch /v/ready; exec sleep 600"
+    cli("run", "-d", "--network", "none", "--name", "edited", "-v", "old:/v", "busybox", "sh", "-c", script)
+    for _ in range(100):
+        if cli("exec", "edited", "ls", "/v/ready", check=False).code == 0:
+            return
+        time.sleep(0.05)
+
+
+def test_edit(cli: Cli, second: str, tmp_path: Path) -> None:
+    def make() -> None:
+        make_edited(cli)
+        cli("stop", "-t", "0", "edited")
+        cli("volume", "rm", "-f", "new")
+
+    seen: set[str] = set()
+    crash(cli, tmp_path, EDIT, make, lambda: seen.add(edited(cli)))
+    assert len(seen) == 2
+
+
+def test_edit_of_a_container_that_runs(cli: Cli, second: str) -> None:
+    """Killed before, while and after the old one is stopped and the new one is started."""
+    for delay in (0.25, 0.35, 0.5, 0.8):
+        make_edited(cli)
+        with cli.popen(*EDIT, stdin=-3, stdout=-3, stderr=-3) as client:
+            time.sleep(delay)
+            client.kill()
+        edited(cli)
+        check(cli, digests(cli.root))
+
+
 @pytest.mark.parametrize("words", [["rmi", "-f", "doomed"], ["image", "prune", "-f"]], ids=["rmi", "prune"])
 def test_images_going(cli: Cli, base: Path, tmp_path: Path, words: list[str]) -> None:
     def make() -> None:

@@ -55,6 +55,69 @@ def test_later_mounts_of_the_host_stay_outside(cli: Any, busybox: str, shared: P
     cli("rm", "-f", "apart", "follows")
 
 
+@pytest.mark.parametrize("target", ["/seen", "/dev/seen"])
+def test_propagation(cli: Any, busybox: str, shared: Path, target: str) -> None:
+    """What follows the host: the mount itself, what is mounted below it, both, or neither."""
+    below = shared / "below"
+    subprocess.run(["mount", "-t", "tmpfs", "none", below], check=True)
+    subprocess.run(["mount", "--make-shared", below], check=True)
+    (below / "deep").mkdir()
+    (shared / "beside").mkdir()
+    seen = {}
+    words = ("private", "rprivate", "slave", "rslave")
+    for word in words:
+        bind = ("--mount", f"type=bind,src={shared},dst={target},bind-propagation={word}")
+        cli("run", "-d", "--name", word, "--network", "none", *bind, busybox, "sleep", "600")
+    for place in (shared / "beside", below / "deep"):
+        subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+        (place / "late").touch()
+    for word in words:
+        seen[word] = cli("exec", word, "sh", "-c", f"cd {target}; ls beside below/deep | grep -c late", check=False).out
+    assert seen == {"private": "1\n", "rprivate": "0\n", "slave": "2\n", "rslave": "2\n"}
+    cli("rm", "-f", *words)
+
+
+def test_following_what_passes_nothing_on(cli: Any, busybox: str, shared: Path) -> None:
+    subprocess.run(["mount", "--make-private", shared], check=True)
+    refused = cli("run", "--rm", "-v", f"{shared}:/x:rslave", busybox, "true", check=False)
+    assert (refused.code, f"the mount at {shared} passes nothing on" in refused.err) == (125, True)
+
+
+@pytest.mark.parametrize("userns", ["private", "host"])
+@pytest.mark.parametrize("target", ["/seen", "/dev/seen"])
+def test_what_is_mounted_below(cli: Any, busybox: str, shared: Path, target: str, userns: str) -> None:
+    """Comes along or not, read-only or not: as ``bind-recursive`` says."""
+    subprocess.run(["mount", "-t", "tmpfs", "none", shared / "below"], check=True)
+    (shared / "below" / "inner").touch()
+
+    def writes(fields: str) -> list[str]:
+        script = f"cd {target}; for f in top below/new; do touch $f 2>/dev/null && echo $f; done; ls below"
+        mount = ("--mount", f"type=bind,src={shared},dst={target}{fields}")
+        words = ("run", "--rm", "--network", "none", "--userns", userns, *mount, busybox, "sh", "-c", script)
+        return list(cli(*words).lines)
+
+    assert writes(",ro") == writes(",ro,bind-recursive=readonly") == ["inner"]
+    assert writes(",ro,bind-recursive=disabled") == writes(",ro,bind-nonrecursive") == []
+    assert writes(",ro,bind-recursive=writable") == ["below/new", "inner", "new"]
+    assert writes("") == writes(",bind-recursive=enabled") == ["top", "below/new", "inner", "new"]
+
+
+def test_a_missing_source_that_may_be_made(cli: Any, busybox: str, tmp_path: Path) -> None:
+    fields = f"type=bind,src={tmp_path}/a/b,dst=/x,bind-create-src"
+    cli("run", "--rm", "--network", "none", "--mount", fields, busybox, "touch", "/x/y")
+    assert (tmp_path / "a" / "b" / "y").exists()
+
+
+def test_words_that_ask_for_nothing_here(cli: Any, busybox: str, tmp_path: Path) -> None:
+    for word in ("z", "Z", "cached", "delegated", "consistent", "z,ro"):
+        cli("run", "--rm", "--network", "none", "-v", f"{tmp_path}:/x:{word}", busybox, "true")
+
+
+def test_nocopy(cli: Any, busybox: str) -> None:
+    for words in (("-v", "bare:/etc:nocopy"), ("--mount", "src=bare2,dst=/etc,volume-nocopy")):
+        assert "passwd" not in cli("run", "--rm", "--network", "none", *words, busybox, "ls", "/etc").lines
+
+
 def test_mounts_below_dev_belong_to_the_container(cli: Any, busybox: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     words = ("-v", f"{tmp_path}:/dev/bound", "-v", "late:/dev/volume", "-v", f"{tmp_path}/file:/dev/file:ro")

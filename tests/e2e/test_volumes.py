@@ -110,3 +110,61 @@ def test_rename_that_is_cut(
     assert volumes.get(store, "dst").filled
     assert store.db.execute("SELECT count(*) FROM volumes WHERE moved_from IS NOT NULL").fetchone()[0] == 0
     store.close()
+
+
+def test_filters(fresh_cli: Any) -> None:
+    cli = fresh_cli
+    cli("template", "build", "busybox")
+    for name, *labels in (("app-1", "a=1", "keep"), ("app-2", "a=2"), ("other",), ("held", "a=1")):
+        cli("volume", "create", *(word for label in labels for word in ("--label", label)), name)
+    cli("create", "--name", "holder", "--network", "none", "-v", "held:/v", "-v", "/anonymous", "busybox")
+
+    def names(*filters: str) -> list[str]:
+        words = [word for text in filters for word in ("--filter", text)]
+        return [name for name in cli("volume", "ls", "-q", *words).lines if len(name) < 64]
+
+    assert names("name=app") == ["app-1", "app-2"]
+    assert names("name=^app-[2-9]$") == ["app-2"]
+    assert names("name=app-1", "name=other") == ["app-1", "other"], "one of the values of one filter"
+    assert names("label=a=1") == ["app-1", "held"]
+    assert names("label=a", "label=keep") == ["app-1"], "all labels"
+    assert names("dangling=true", "label=a") == ["app-1", "app-2"]
+    assert names("dangling=0") == ["held"]
+    assert names("driver=local", "name=other") == ["other"]
+    assert names("driver=nfs") == []
+    for wrong in ("name=[", "dangling=perhaps", "colour=red"):
+        refused = cli("volume", "ls", "--filter", wrong, check=False)
+        assert (refused.code, len(refused.err.splitlines())) == (1, 1), wrong
+    assert cli("volume", "prune", "-f").out == "Total reclaimed space: 0B\n", "named ones stay"
+    assert "app-2" in cli("volume", "prune", "-f", "-a", "--filter", "label!=keep", "--filter", "label=a").lines
+    assert names() == ["app-1", "held", "other"]
+    cli("rm", "holder")
+    gone = cli("volume", "prune", "-f").lines[1]
+    assert len(gone) == 64, "the anonymous one"
+    cli("volume", "prune", "-f", "--filter", "all=true")
+    assert cli("volume", "ls", "-q").lines == []
+
+
+def test_owners_are_the_same_with_and_without_user_namespaces(cli: Any, busybox: str) -> None:
+    """One volume, four containers at the same time and one afterwards: every id is what each of them expects."""
+    place = Path(Paths(cli.root).volume("common"))
+    kinds = {"one": "private", "two": "private", "three": "host", "four": "host"}
+    for name, userns in kinds.items():
+        words = ("--name", name, "--network", "none", "--userns", userns, "-v", "common:/v", busybox, "sleep", "600")
+        cli("run", "-d", *words)
+    for number, name in enumerate(kinds):
+        script = f"mkdir /v/{name}; echo {name} >/v/{name}/file; chown -R {1000 + number}:{2000 + number} /v/{name}"
+        cli("exec", name, "sh", "-c", script)
+        cli("exec", "-u", f"{1000 + number}", name, "sh", "-c", f"echo by the owner >/v/{name}/own")
+    expected = [f"{name}/file {1000 + number} {2000 + number}" for number, name in enumerate(kinds)]
+    look = "cd /v; for n in one two three four; do stat -c '%n %u %g' $n/file; done"
+    for name in kinds:
+        assert cli("exec", name, "sh", "-c", look).lines == expected
+        other = cli("exec", "-u", "1003", name, "sh", "-c", "echo x >/v/one/file", check=False)
+        assert "Permission denied" in other.err
+    assert (place / "one" / "own").stat().st_uid == 1000, "outside the ids are the container's own"
+    assert (place / "three" / "own").stat().st_uid == 1002
+    cli("rm", "-f", *kinds)
+    for userns in ("host", "private"):
+        words = ("--userns", userns, "-v", "common:/v", busybox, "sh", "-c")
+        assert cli("run", "--rm", "--network", "none", *words, look).lines == expected

@@ -6,13 +6,15 @@ import click
 
 from lxcwrap.cli.app import App, pass_app
 from lxcwrap.cli.refused import refused
-from lxcwrap.errors import Unsupported, UsageError
+from lxcwrap.errors import UsageError
 
 EXAMPLES = """\b
 Examples:
   lxcwrap volume create data
   lxcwrap volume create --label app=shop data
   lxcwrap run -v data:/var/lib/data busybox touch /var/lib/data/x
+  lxcwrap volume create -o type=none,o=bind,device=/srv/photos photos
+  lxcwrap volume create -o type=tmpfs -o o=size=64m,mode=1770 scratch
 """
 
 _CLUSTER = "cluster volumes need a Swarm"
@@ -22,7 +24,7 @@ _CLUSTER = "cluster volumes need a Swarm"
 @click.argument("name", default="", metavar="[VOLUME]")
 @click.option("-d", "--driver", default="local", metavar="NAME", help="Only 'local'.", show_default=True)
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label.")
-@click.option("-o", "--opt", "options", multiple=True, metavar="NAME=VALUE", help="An option of the driver.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="NAME=VALUE", help="type=, device= and o= of a mount.")
 @refused("--availability", reason=_CLUSTER)
 @refused("--group", reason=_CLUSTER)
 @refused("--limit-bytes", reason=_CLUSTER)
@@ -36,17 +38,13 @@ _CLUSTER = "cluster volumes need a Swarm"
 @pass_app
 def command(app: App, name: str, driver: str, labels: tuple[str, ...], options: tuple[str, ...]) -> None:
     """Make a volume; without a name, an anonymous one.  One that exists is left as it is."""
-    from lxcwrap.actions.volumes import pairs
+    from lxcwrap.actions import volumes
     from lxcwrap.model.names import check_text
-    from lxcwrap.store import volumes
+    from lxcwrap.model.volume_options import parse
 
-    if options:
-        raise Unsupported(
-            f"volume option {options[0].partition('=')[0]!r} is not supported by the local driver",
-            hint="mount what is special with run --mount",
-        )
     for label in labels:
         check_text(label, "label", newlines=True)
     if len(name) == 1:
         raise UsageError(f"volume name {name!r} is too short", hint="use at least two characters", exit_code=1)
-    click.echo(volumes.create(app.store, name, labels=pairs(labels, "label"), driver=driver).name)
+    given = volumes.pairs(labels, "label")
+    click.echo(volumes.create(app.store, name, labels=given, options=parse(options), driver=driver).name)
