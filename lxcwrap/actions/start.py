@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from lxcwrap.actions import ports, remove
+from lxcwrap.actions import ports, remains
 from lxcwrap.actions.stop import signal_number
 from lxcwrap.errors import Conflict, NotFound, RuntimeFailure
 from lxcwrap.model.container import ContainerConfig, Mount, MountKind
@@ -59,7 +59,7 @@ def launch(store: Store, container: Container, supervisor: int | None = None) ->
     try:
         if not connect.wait_unsupervised(store.paths, container.id, _TEARDOWN):
             raise Conflict(f"container {container.name} is held by another lxcwrap process")
-        remove.forget_cgroups(container)
+        remains.clear(store, container)
         plan = _plan(store, container)
         channel.send_plan(plan)
     except BaseException:
