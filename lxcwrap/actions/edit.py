@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lxcwrap.actions import create, start, stop
-from lxcwrap.errors import LxcwrapError, NotFound, UsageError
+from lxcwrap.errors import NotFound, UsageError
 from lxcwrap.model import run_flags
 from lxcwrap.model.container import ContainerConfig, Mount, MountKind, Port
 from lxcwrap.runtime import connect, state
@@ -80,7 +80,7 @@ def edit(store: Store, container: Container, changes: Changes) -> None:
     if running:
         stop.stop(store, container)
     if not connect.wait_unsupervised(store.paths, container.id, _TEARDOWN):
-        raise LxcwrapError(f"container {container.name} is held by another lxcwrap process")
+        raise connect.held(store.paths, container.id, container.name)
     _record(store, container.id, wanted)
     if not running:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from lxcwrap.actions import remains, stop
-from lxcwrap.errors import Conflict, LxcwrapError, NotFound
+from lxcwrap.errors import Conflict, NotFound
 from lxcwrap.model.container import MountKind
 from lxcwrap.runtime import connect, state
 from lxcwrap.store import containers, layers, staging, volumes
@@ -26,7 +26,7 @@ def remove(store: Store, container: Container, *, force: bool = False, anonymous
             )
         stop.kill_and_wait(store.paths, container.id)
     if not connect.wait_unsupervised(store.paths, container.id, _TEARDOWN):
-        raise LxcwrapError(f"container {container.name} is held by another lxcwrap process")
+        raise connect.held(store.paths, container.id, container.name)
     discard(store, container, anonymous_volumes=anonymous_volumes)
 
 

@@ -58,7 +58,7 @@ def launch(store: Store, container: Container, supervisor: int | None = None) ->
     channel = Channel(siblings.supervisor(store.paths, sealed=sealed) if supervisor is None else supervisor)
     try:
         if not connect.wait_unsupervised(store.paths, container.id, _TEARDOWN):
-            raise Conflict(f"container {container.name} is held by another lxcwrap process")
+            raise connect.held(store.paths, container.id, container.name)
         remains.clear(store, container)
         plan = _plan(store, container)
         channel.send_plan(plan)

@@ -45,7 +45,7 @@ def stop(store: Store, container: Container, *, timeout: int | None = None, sign
         if not _wait_ended(channel, None if patience < 0 else float(patience)):
             _send(channel, frames.SIGNAL, str(int(signal.SIGKILL)).encode())
             if not _wait_ended(channel, _GRACE):
-                raise LxcwrapError(f"container {container.name} did not end within {_GRACE:.0f} s of SIGKILL")
+                raise _survivor(container)
     finally:
         channel.close()
     connect.wait_unsupervised(store.paths, container.id, _GRACE)
@@ -69,14 +69,23 @@ def kill(store: Store, container: Container, signal_name: str = "KILL") -> None:
         _send(channel, frames.SIGNAL, str(number).encode())
         if number == signal.SIGKILL:
             _send(channel, frames.ATTACH, b'{"output": false}')
-            _wait_ended(channel, _GRACE)
+            if not _wait_ended(channel, _GRACE):
+                raise _survivor(container)
     finally:
         channel.close()
 
 
+def _survivor(container: Container) -> LxcwrapError:
+    return LxcwrapError(f"container {container.name} did not end within {_GRACE:.0f} s of SIGKILL")
+
+
 def kill_and_wait(paths: Paths, container_id: str) -> None:
-    """End a container at once, whatever it does, and wait until it is gone."""
-    channel = connect.watch(paths, container_id)
+    """End a container at once, whatever it or its supervisor does, and wait until it is gone."""
+    try:
+        channel = connect.watch(paths, container_id)
+    except connect.SupervisorStopped as error:
+        os.kill(error.pid, signal.SIGKILL)  # and the container goes with it
+        return
     if not channel:
         return
     try:

@@ -281,6 +281,8 @@ class Session:
         self.unwatch(self.monitor.descriptor)
         self.monitor.close()
         if self.status is None:
+            self._child_killed()
+        if self.status is None:
             self._child_failed(ended)
             return
         delay = self.restarts.again(launch.exit_code(self.status), self.stopping, time.monotonic())
@@ -292,12 +294,16 @@ class Session:
         self.save("restarting")
         self.wake = time.monotonic() + delay
 
+    def _child_killed(self) -> None:
+        """liblxc's process gave no exit status: the container, if it ran, was killed with it."""
+        from lxcwrap.runtime import aftermath
+
+        if self.began:
+            self._ended(_SIGKILL)
+        aftermath.clear(self.plan)
+
     def _child_failed(self, ended: int) -> None:
-        """liblxc's process died or gave up without an exit status."""
-        if self.began:  # killed: the container was killed with it
-            self._ended(9)
-            self.over = True
-            return
+        """liblxc's process died or gave up before the container ran."""
         message = launch.last_error(self.plan["directory"] + "/lxc.log") or f"liblxc's process ended with {ended}"
         if self.looks >= _LOOKS:
             message = "its first process was killed while it was set up (is the memory limit too small?)"

@@ -133,5 +133,16 @@ def translate(error: sqlite3.Error, paths: Paths) -> LxcwrapError:
     if "readonly" in text or "unable to open" in text:
         return NotPermitted(f"cannot write {paths.database}", hint="lxcwrap needs root: try sudo")
     if "locked" in text:
-        return LxcwrapError(f"{paths.database} stayed locked for {BUSY_TIMEOUT:.0f} s by another lxcwrap process")
+        return _locked(paths)
     return Corrupt(f"{paths.database}: {text}")
+
+
+def _locked(paths: Paths) -> LxcwrapError:
+    from lxcwrap.kernel import holder
+
+    holders = [pid for pid in holder.of(f"{paths.database}-shm") if pid != os.getpid()]
+    stopped = next(filter(holder.is_stopped, holders), 0)
+    if stopped:
+        return holder.stopped(paths.database, stopped)
+    others = ", ".join(map(holder.named, holders)) or "another lxcwrap process"
+    return LxcwrapError(f"{paths.database} stayed locked for {BUSY_TIMEOUT:.0f} s by {others}")

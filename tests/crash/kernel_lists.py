@@ -120,12 +120,12 @@ def _cgroups(ids: set[str]) -> list[str]:
     done = subprocess.run(
         ["find", "/sys/fs/cgroup", "-name", "lxc.*", "-type", "d", "-prune"], capture_output=True, text=True
     )
-    return [path for path in done.stdout.split() if _is_own(path.rpartition("/")[2].partition(".")[2], ids)]
+    return list({name for name in (path.rpartition("/")[2] for path in done.stdout.split()) if _is_own(name, ids)})
 
 
-def _is_own(name: str, ids: set[str]) -> bool:
-    container = name.partition(".")[2]
-    return container[:64] in ids or bool(_BUILD.match(container))
+def _is_own(group: str, ids: set[str]) -> bool:
+    name = group.split(".", 2)[-1]
+    return name[:64] in ids or bool(_BUILD.match(name))
 
 
 def _processes(paths: Paths, ids: set[str]) -> list[str]:
