@@ -14,7 +14,7 @@ from pathlib import Path
 from lxcwrap.model.paths import Paths
 
 _SETTLE = 8.0  # seconds that what was killed may take to be gone
-_BUILD = re.compile(r"build-[0-9a-f]{12}-s\d+-\d+")  # the name of a build step's container
+_BUILD = re.compile(r"(build-[0-9a-f]{12})-s\d+-\d+")  # the name of a build step's container
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class KernelLists:
             [line.split(" ", 2)[2] for line in _lines("/proc/self/mountinfo") if f" {root}/" in line],
             _interfaces(paths, ids),
             _rules(paths),
-            _cgroups(ids),
+            _cgroups(paths, ids),
             _processes(paths, ids),
             [f"{loop}" for loop in Path("/sys/block").glob("loop*/loop/backing_file") if root in "".join(_lines(loop))],
             _rows(paths),
@@ -116,16 +116,20 @@ def _rules(paths: Paths) -> list[str]:
     return found
 
 
-def _cgroups(ids: set[str]) -> list[str]:
+def _cgroups(paths: Paths, ids: set[str]) -> list[str]:
     done = subprocess.run(
         ["find", "/sys/fs/cgroup", "-name", "lxc.*", "-type", "d", "-prune"], capture_output=True, text=True
     )
-    return list({name for name in (path.rpartition("/")[2] for path in done.stdout.split()) if _is_own(name, ids)})
+    groups = {path.rpartition("/")[2] for path in done.stdout.split()}
+    return [group for group in groups if _is_own(group.split(".", 2)[-1], paths, ids)]
 
 
-def _is_own(group: str, ids: set[str]) -> bool:
-    name = group.split(".", 2)[-1]
-    return name[:64] in ids or bool(_BUILD.match(name))
+def _is_own(name: str, paths: Paths, ids: set[str]) -> bool:
+    """A build's is anybody's whose liblxc folder is not in another root's staging."""
+    build = _BUILD.match(name)
+    if not build:
+        return name[:64] in ids
+    return all(paths.staging in str(place) for place in Path("/run/lxc").rglob(build[1]))
 
 
 def _processes(paths: Paths, ids: set[str]) -> list[str]:
