@@ -54,6 +54,7 @@ class Session:
         self.restarts = restart.Counter(plan["restart"])
         self.wake: float | None = None  # monotonic time of the next start
         self.health: Any = None  # runtime.health.Health while a container with a check runs
+        self.frozen_for: Client | None = None
         self.killing: float | None = None  # monotonic time at which patience with a stop signal ends
         self.oom = -1
         self.group = ""
@@ -366,13 +367,20 @@ class Session:
         elif kind == frames.ATTACH:
             self.clients.attach(client, json.loads(payload))
         elif kind == frames.PAUSE:
-            self._pause(payload == b"1")
+            self.frozen_for = client if payload == frames.FREEZE_FOR_ME else None
+            self._pause(payload != frames.THAW)
         elif kind == frames.EXEC:
             self._execute(client, json.loads(payload))
         elif kind == frames.UPDATE:
             self._update(client, json.loads(payload))
         elif kind == frames.BEAR:
             self._bear(client, payload.decode(errors="replace"))
+
+    def left(self, client: Client) -> None:
+        """A client is gone, perhaps killed: what was frozen for it goes on."""
+        if client is self.frozen_for:
+            self.frozen_for = None
+            self._pause(False)
 
     def _update(self, client: Client, wish: dict[str, Any]) -> None:
         """Another name, or other limits (which the client has set in the kernel) and another restart policy."""

@@ -197,6 +197,21 @@ def parent_of(pid: int) -> int:
     return int(re.search(r"^PPid:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)[1])  # type: ignore[index]
 
 
+def test_commit_killed_while_the_container_stands_still(cli: Cli, before: KernelLists) -> None:
+    """It goes on."""
+    cli("run", "-d", "--name", "x", "busybox", "sh", "-c", "dd if=/dev/zero of=/big bs=1M count=200; sleep 1000")
+    until(lambda: "200+0" in cli("logs", "x").err, "it does not write")
+    commit = cli.popen("commit", "x", "made", stdin=-3, stdout=-3)
+    until(lambda: status(cli, "x").startswith("paused"), "it does not stand still")
+    commit.kill()
+    commit.wait()
+    until(lambda: status(cli, "x").startswith("running"), "it does not go on")
+    assert cli("exec", "x", "echo", "alive").out == "alive\n"
+    cli("rm", "-f", "x")
+    cli("image", "prune", "-f")
+    assert leaked(cli.root, before) == ""
+
+
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
     os.kill(pid, signal.SIGSTOP)
@@ -216,7 +231,7 @@ def within_bounds(cli: Cli, *words: str) -> Result:
 
 _NEED_IT = (
     "exec x true", "stop x", "kill x", "restart x", "pause x", "rm x", "attach x", "update --memory 64m x",
-    "commit x y", "container edit --env A=B x",
+    "commit x y", "rename x y", "container edit --env A=B x",
 )  # fmt: skip
 
 
