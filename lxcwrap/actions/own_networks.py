@@ -192,7 +192,7 @@ def _configure(store: Store, container: Container, network: NetworkConfig) -> Co
 
 
 def _release(store: Store, definition: NetworkDefinition, container: Container) -> None:
-    with store.transaction() as db:
+    with store.transaction(removing=True) as db:
         db.execute("DELETE FROM leases WHERE network_id = ? AND container_id = ?", (definition.id, container.id))
 
 

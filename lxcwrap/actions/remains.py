@@ -66,7 +66,8 @@ def settle(store: Store) -> None:
         with _alone(store.paths, container_id) as alone:
             if alone and state.read(store.paths, container_id).killed:
                 clear(store, containers.resolve(store, container_id))
-                state.set_cleared(store.paths, container_id)
+                with suppress(OSError):  # on a full disk it is looked at again next time
+                    state.set_cleared(store.paths, container_id)
 
 
 def _with_run_directory(paths: Paths) -> list[str]:

@@ -165,7 +165,7 @@ def remove(store: Store, definition: NetworkDefinition) -> None:
         names.stop(store.paths, definition.id)
         default.apply_rules(f"table inet {own}\ndelete table inet {own}\n")
         _delete_bridge(definition.bridge)
-        with store.transaction() as db:
+        with store.transaction(removing=True) as db:
             db.execute("DELETE FROM leases WHERE network_id = ?", (definition.id,))
             db.execute("DELETE FROM networks WHERE id = ?", (definition.id,))
     shutil.rmtree(names.place(store.paths, definition.id), ignore_errors=True)

@@ -342,14 +342,19 @@ class Session:
             journal.record(known["path"], "container", action, self.plan["name"], {**known["attributes"], **attributes})
 
     def save(self, status: str) -> None:
-        """Write state.json, whole or not at all."""
+        """Write state.json, whole or not at all; on a full disk over the one that is there."""
         if not self.plan["run"]:
             return
         self.state.update(status=status, supervisor=os.getpid())
         path = self.plan["directory"] + "/state.json"
-        with open(path + ".new", "w", encoding="utf-8") as stream:
-            json.dump(self.state, stream)
-        os.rename(path + ".new", path)
+        try:
+            with open(path + ".new", "w", encoding="utf-8") as stream:
+                json.dump(self.state, stream)
+            os.rename(path + ".new", path)
+        except OSError:
+            from lxcwrap.runtime import full_disk
+
+            full_disk.overwrite(path, json.dumps(self.state).encode())
 
     def received(self, client: Client, kind: bytes, payload: bytes) -> None:
         """A frame from a client."""

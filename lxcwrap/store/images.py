@@ -150,7 +150,7 @@ def remove(store: Store, image_id: str) -> None:
     Raises Conflict while a container uses it.
     """
     image = get(store, image_id)
-    with store.transaction() as db:
+    with store.transaction(removing=True) as db:
         user = db.execute("SELECT id, name FROM containers WHERE image_id = ? LIMIT 1", (image_id,)).fetchone()
         if user:
             raise Conflict(

@@ -166,6 +166,8 @@ def clean(ground: Ground) -> list[str]:
     tags = set(do("images", "--format", "{{.Repository}}:{{.Tag}}")) - {"busybox:latest"}
     if tags - {"<none>:<none>"}:
         do("rmi", *sorted(tags - {"<none>:<none>"}))
+    if rows(cli, "SELECT key FROM build_cache"):
+        do("builder", "prune", "-af")
     do("image", "prune", "-f")
     if rows(cli, "SELECT name FROM networks WHERE name != 'bridge'"):
         do("network", "prune", "-f")
