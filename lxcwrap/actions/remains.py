@@ -60,6 +60,10 @@ def _forget_lxcpath(lxcpath: str) -> None:
 def settle(store: Store) -> None:
     """Clear up after all containers whose supervisors were killed, and give back their ports and names."""
     ports.release_dead(store)
+    if os.path.isdir(f"{store.paths.run}/networks"):
+        from lxcwrap.network import several
+
+        several.revive(store)
     for container_id in _with_run_directory(store.paths):
         if not state.read(store.paths, container_id).killed:
             continue

@@ -89,6 +89,16 @@ def settle(paths: Paths, is_held: Held) -> None:
                 _forget(where, is_held)
 
 
+def revive(paths: Paths, definition: NetworkDefinition, servers: tuple[str, ...]) -> None:
+    """Start the network's dnsmasq again when it was killed while containers run.  Raises as ``announce``."""
+    where = place(paths, definition.id)
+    if not os.path.isdir(f"{where}/hosts") or not os.listdir(f"{where}/hosts") or _signal(where, 0):
+        return
+    with lock.held(f"{where}/lock"):
+        if os.listdir(f"{where}/hosts") and not _reread(where):
+            _start(where, definition, servers)
+
+
 def stop(paths: Paths, network_id: str) -> None:
     """End the network's dnsmasq, if there is one."""
     where = place(paths, network_id)
