@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from lxcwrap.actions import build_network, images
+from lxcwrap.actions import build_network, images, remains
 from lxcwrap.actions.disk import full_is_said
 from lxcwrap.build import cache, context, parser, stages
 from lxcwrap.build.context import Context
@@ -65,14 +65,14 @@ def build(store: Store, driver: Driver, request: Request, stdin: BinaryIO, repor
     """Build, and give the image its names.  Raises BuildError and what pulling raises; then there is no image."""
     tags = tuple(_tag(text) for text in request.tags)
     platform = _platform(request.platform)
-    staging.sweep(store.paths)
+    remains.sweep(store)
     try:
         with full_is_said(store.paths), layers.keeping(store), staging.directory(store.paths, "build") as place:
             os.chmod(place, 0o711)  # containers' roots pass through it
             with context.opened(request.context, request.dockerfile, stdin, place) as given:
                 image_id = _Build(store, driver, request, platform, given, report, place).image()
     finally:
-        _forget(store.paths.staging)
+        remains.forget_steps(store.paths)
     for tag in tags:
         stored.tag(store, tag.canonical, image_id)
     layers.collect(store)
@@ -284,20 +284,6 @@ class _Build:
         while source.parent is not None:
             source = self.plans[source.parent].source
         return self.parents.get(source.index)
-
-
-def _forget(place: str) -> None:
-    """Remove the folders that liblxc keeps for the steps of builds that are over, killed ones too."""
-    kept = f"/run/lxc{place}"
-    if not os.path.isdir(kept):
-        return
-    from lxcwrap.runtime import step  # only after a build that ran something
-
-    for name in os.listdir(kept):
-        if not os.path.exists(f"{place}/{name}"):
-            step.forget(f"{place}/{name}")
-    if not os.listdir(place):  # else another build may be about to put something there
-        step.forget(place)
 
 
 def _matches(image: Image, platform: Platform) -> bool:

@@ -97,16 +97,7 @@ def _mount_plan(store: Store, container: Container) -> list[dict[str, Any]]:
 def frozen(store: Store, container: Container, pause: bool) -> AbstractContextManager[None]:
     """The container stands still while inside, if it runs and ``pause`` asks for it."""
     if pause and state.read(store.paths, container.id).status == "running":
-        return _frozen(store, container)
+        from lxcwrap.actions import stop
+
+        return stop.frozen(store, container)
     return nullcontext()
-
-
-@contextmanager
-def _frozen(store: Store, container: Container) -> Iterator[None]:
-    from lxcwrap.actions.stop import pause
-
-    pause(store, container, True)
-    try:
-        yield
-    finally:
-        pause(store, container, False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lxcwrap.actions import create, image_mounts, ports, start, stop
-from lxcwrap.errors import LxcwrapError, NotFound, Unsupported, UsageError
+from lxcwrap.errors import NotFound, Unsupported, UsageError
 from lxcwrap.model import run_flags
 from lxcwrap.model.container import ContainerConfig, Mount, Port, RestartKind, RestartPolicy
 from lxcwrap.model.image import RunConfig
@@ -122,7 +122,7 @@ def _edit(store: Store, driver: Driver, before: Container, changes: Changes, ima
     if running:
         stop.stop(store, before)
     if not connect.wait_unsupervised(store.paths, before.id, _TEARDOWN):
-        raise LxcwrapError(f"container {before.name} is held by another lxcwrap process")
+        raise connect.held(store.paths, before.id, before.name)
     after = replace(before, config=wanted)
     if image:
         after = replace(after, image_id=image.id, chain_id=image.chain_id)

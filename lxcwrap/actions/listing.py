@@ -41,12 +41,12 @@ def select(store: Store, *, everything: bool = False, last: int = 0, filters: Fi
     _check(filters)
     found = overview.containers(store)
     fits = _test(store, filters, found)
-    chosen = []
-    for container in found:
-        entry = Entry(container, states.read(store.paths, container.id))
-        live = entry.state.status in ("running", "paused", "restarting")
-        if container.ports and not live:
-            _release_ports(store)
+    chosen: list[Entry] = []
+    entries = [Entry(container, states.read(store.paths, container.id)) for container in found]
+    if any(entry.state.killed or (entry.container.ports and not entry.state.live) for entry in entries):
+        _settle(store)
+    for entry in entries:
+        live = entry.state.live
         if (live or everything or last > 0 or "status" in filters) and fits(entry):
             chosen.append(entry)
             if len(chosen) == last:
@@ -54,10 +54,10 @@ def select(store: Store, *, everything: bool = False, last: int = 0, filters: Fi
     return chosen
 
 
-def _release_ports(store: Store) -> None:
-    from lxcwrap.actions import ports  # for once: somebody killed a supervisor
+def _settle(store: Store) -> None:
+    from lxcwrap.actions import remains  # for once: somebody killed a supervisor
 
-    ports.release_dead(store)
+    remains.settle(store)
 
 
 def _check(filters: Filters) -> None:

@@ -16,14 +16,14 @@ from lxcwrap.store.database import Store
 _claims: dict[str, int] = {}  # containers that this process is starting: descriptors of their locks
 
 
-def _path(paths: Paths, container_id: str) -> str:
+def path(paths: Paths, container_id: str) -> str:
     return f"{paths.container_run(container_id)}/starting"
 
 
 def claim(store: Store, container_id: str) -> None:
     """This process starts the container, until ``settled``.  Waits for another that does."""
     if container_id not in _claims:
-        _claims[container_id] = lock.take(_path(store.paths, container_id))
+        _claims[container_id] = lock.take(path(store.paths, container_id))
 
 
 def settled(container_id: str) -> None:
@@ -35,7 +35,7 @@ def settled(container_id: str) -> None:
 
 def is_held(store: Store, container_id: str) -> bool:
     """Whether the container's ports are its own."""
-    return state.read(store.paths, container_id).live or lock.is_held(_path(store.paths, container_id))
+    return state.read(store.paths, container_id).live or lock.is_held(path(store.paths, container_id))
 
 
 def release_dead(store: Store) -> None:
@@ -52,7 +52,7 @@ def release_dead(store: Store) -> None:
 
     for container_id in dead:
         try:
-            with lock.held(_path(store.paths, container_id), wait=False):
+            with lock.held(path(store.paths, container_id), wait=False):
                 if not state.read(store.paths, container_id).live:
                     publish.unpublish(store, container_id)
         except lock.Busy:  # somebody starts it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 
+from lxcwrap.actions import remains
 from lxcwrap.model.selection import moment
 from lxcwrap.store import buildcache, layers
 from lxcwrap.store.database import Store
@@ -19,4 +20,5 @@ def prune(store: Store, unused_for: str = "") -> int:
     buildcache.prune(store, since)
     if since is None:
         shutil.rmtree(f"{store.paths.root}/build", ignore_errors=True)
+    remains.sweep(store)
     return layers.collect(store)

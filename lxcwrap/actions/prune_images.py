@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lxcwrap.actions import image_listing, remove_image
+from lxcwrap.actions import image_listing, remains, remove_image
 from lxcwrap.errors import Conflict
 from lxcwrap.kernel import lock
 from lxcwrap.model import reference as references
 from lxcwrap.model import selection
-from lxcwrap.store import blobs, containers, images, layers, partial, staging
+from lxcwrap.store import blobs, containers, images, layers, partial
 from lxcwrap.store.database import Store
 from lxcwrap.store.images import Image
 
@@ -44,7 +44,7 @@ def prune(store: Store, filters: Filters, *, everything: bool = False) -> Pruned
         lines += [line.replace("Deleted:", "deleted:") for line in gone]
     freed = layers.collect(store)
     containers.discard_unknown(store)
-    staging.sweep(store.paths)
+    remains.sweep(store)
     freed += partial.sweep(store.paths) + sweep_blobs(store)
     store.event("image", "prune", "", {"reclaimed": str(freed)})
     return Pruned(tuple(lines), freed)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 
-from lxcwrap.actions import stop
-from lxcwrap.errors import Conflict, LxcwrapError, NotFound
+from lxcwrap.actions import remains, stop
+from lxcwrap.errors import Conflict, NotFound
 from lxcwrap.model.container import MountKind
-from lxcwrap.runtime import connect, limits, state
+from lxcwrap.runtime import connect, state
 from lxcwrap.store import containers, layers, staging, volumes
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
@@ -27,7 +26,7 @@ def remove(store: Store, container: Container, *, force: bool = False, anonymous
             )
         stop.kill_and_wait(store.paths, container.id)
     if not connect.wait_unsupervised(store.paths, container.id, _TEARDOWN):
-        raise LxcwrapError(f"container {container.name} is held by another lxcwrap process")
+        raise connect.held(store.paths, container.id, container.name)
     discard(store, container, anonymous_volumes=anonymous_volumes)
 
 
@@ -38,7 +37,6 @@ def discard(store: Store, container: Container, *, anonymous_volumes: bool) -> N
     unpublish(store, container)
     containers.remove(store, container.id)
     staging.discard(store.paths, store.paths.container(container.id))
-    shutil.rmtree(store.paths.container_run(container.id), ignore_errors=True)
     if container.image_id is None:
         layers.collect(store)  # its image went before it and left it the layers
     if anonymous_volumes:
@@ -48,38 +46,5 @@ def discard(store: Store, container: Container, *, anonymous_volumes: bool) -> N
                     volumes.remove(store, mount.source)
                 except (Conflict, NotFound):  # another container uses it, or took it along
                     continue
-    _forget_lock(store.paths.container_run(container.id))
-    forget_cgroups(container)
-
-
-def forget_cgroups(container: Container) -> None:
-    """Remove the empty cgroups that a killed run left; liblxc would begin beside them."""
-    wanted = container.config.resources.cgroup_parent
-    above = limits.parent(wanted) if wanted else ""
-    for hierarchy in ("", *_names("/sys/fs/cgroup")):
-        for kind in ("payload", "monitor"):
-            _remove_cgroup(os.path.normpath(f"/sys/fs/cgroup/{hierarchy}/{above}/lxc.{kind}.{container.id}"))
-
-
-def _remove_cgroup(path: str) -> None:
-    for place, _, _ in os.walk(path, topdown=False):
-        try:
-            os.rmdir(place)
-        except OSError:  # somebody is in it
-            return
-
-
-def _names(path: str) -> list[str]:
-    try:
-        return [entry.name for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
-        return []
-
-
-def _forget_lock(lxcpath: str) -> None:
-    """liblxc leaves an empty directory per lxcpath below /run/lxc."""
-    for path in (f"/run/lxc{lxcpath}", f"/run/lxc/lock{lxcpath}"):
-        try:
-            os.rmdir(path)
-        except OSError:
-            continue
+    remains.clear(store, container)
+    shutil.rmtree(store.paths.container_run(container.id), ignore_errors=True)

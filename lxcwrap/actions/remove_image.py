@@ -54,7 +54,7 @@ def _without(image: Image, text: str) -> tuple[tuple[str, ...], tuple[tuple[str,
 def _untag(store: Store, image: Image, names: tuple[str, ...], pinned: tuple[tuple[str, str], ...]) -> list[str]:
     """Take away all names but these."""
     lines = []
-    with store.transaction() as db:
+    with store.transaction(removing=True) as db:
         for name in image.references:
             if name not in names:
                 images.untag(store, name)
@@ -82,7 +82,7 @@ def _remove_by_id(store: Store, image: Image, text: str, force: bool, prune: boo
                 f"image {text} is used by {'running' if running else 'stopped'} container {user.name} ({user.id[:12]})",
                 hint="stop and remove the container first" if running else "remove the container first, or use --force",
             )
-    with store.transaction() as db:
+    with store.transaction(removing=True) as db:
         db.execute("UPDATE containers SET image_id = NULL WHERE image_id = ?", (image.id,))
         lines = _untag(store, image, (), ())
     return lines + delete(store, image, prune)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from lxcwrap.actions import mount_sources, ports, remove
+from lxcwrap.actions import mount_sources, ports, remains
 from lxcwrap.actions.stop import signal_number
 from lxcwrap.errors import Conflict, RuntimeFailure
 from lxcwrap.model.container import ContainerConfig
@@ -56,8 +56,8 @@ def launch(store: Store, container: Container, supervisor: int | None = None) ->
     channel = Channel(siblings.supervisor(store.paths, sealed=sealed) if supervisor is None else supervisor)
     try:
         if not connect.wait_unsupervised(store.paths, container.id, _TEARDOWN):
-            raise Conflict(f"container {container.name} is held by another lxcwrap process")
-        remove.forget_cgroups(container)
+            raise connect.held(store.paths, container.id, container.name)
+        remains.clear(store, container)
         plan = _plan(store, container)
         channel.send_plan(plan)
     except BaseException:

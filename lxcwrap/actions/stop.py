@@ -6,6 +6,8 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lxcwrap.errors import Conflict, LxcwrapError, NotFound, RuntimeFailure, UsageError
 from lxcwrap.model.paths import Paths
@@ -45,7 +47,7 @@ def stop(store: Store, container: Container, *, timeout: int | None = None, sign
         if not _wait_ended(channel, None if patience < 0 else float(patience)):
             _send(channel, frames.SIGNAL, str(int(signal.SIGKILL)).encode())
             if not _wait_ended(channel, _GRACE):
-                raise LxcwrapError(f"container {container.name} did not end within {_GRACE:.0f} s of SIGKILL")
+                raise _survivor(container)
     finally:
         channel.close()
     connect.wait_unsupervised(store.paths, container.id, _GRACE)
@@ -54,7 +56,7 @@ def stop(store: Store, container: Container, *, timeout: int | None = None, sign
 
 def _resume(paths: Paths, container: Container, channel: Channel) -> None:
     if state.read(paths, container.id).status == "paused":
-        _send(channel, frames.PAUSE, b"0")
+        _send(channel, frames.PAUSE, frames.THAW)
 
 
 def kill(store: Store, container: Container, signal_name: str = "KILL") -> None:
@@ -69,14 +71,23 @@ def kill(store: Store, container: Container, signal_name: str = "KILL") -> None:
         _send(channel, frames.SIGNAL, str(number).encode())
         if number == signal.SIGKILL:
             _send(channel, frames.ATTACH, b'{"output": false}')
-            _wait_ended(channel, _GRACE)
+            if not _wait_ended(channel, _GRACE):
+                raise _survivor(container)
     finally:
         channel.close()
 
 
+def _survivor(container: Container) -> LxcwrapError:
+    return LxcwrapError(f"container {container.name} did not end within {_GRACE:.0f} s of SIGKILL")
+
+
 def kill_and_wait(paths: Paths, container_id: str) -> None:
-    """End a container at once, whatever it does, and wait until it is gone."""
-    channel = connect.watch(paths, container_id)
+    """End a container at once, whatever it or its supervisor does, and wait until it is gone."""
+    try:
+        channel = connect.watch(paths, container_id)
+    except connect.SupervisorStopped as error:
+        os.kill(error.pid, signal.SIGKILL)  # and the container goes with it
+        return
     if not channel:
         return
     try:
@@ -122,19 +133,45 @@ def wait(store: Store, container: Container) -> int:
 
 def pause(store: Store, container: Container, paused: bool) -> None:
     """Freeze or thaw.  Raises Conflict when it is not in the state for it."""
+    channel = _reach(store, container, "running" if paused else "paused")
+    try:
+        _freeze(channel, container, frames.FREEZE if paused else frames.THAW)
+    finally:
+        channel.close()
+
+
+@contextmanager
+def frozen(store: Store, container: Container) -> Iterator[None]:
+    """A running container stands still while inside, and no longer, however this process ends."""
+    channel = _reach(store, container, "running")
+    try:
+        _freeze(channel, container, frames.FREEZE_FOR_ME)
+        yield
+        _freeze(channel, container, frames.THAW)
+    finally:
+        channel.close()
+
+
+def _reach(store: Store, container: Container, status: str) -> Channel:
     known = state.read(store.paths, container.id)
-    if known.status != ("running" if paused else "paused"):
+    if known.status != status:
         raise Conflict(f"container {container.name} is {'not running' if not known.live else known.status}")
     channel = connect.connect(store.paths, container.id)
     if not channel:
         raise NotFound(f"container {container.name} has no supervisor any more")
+    return channel
+
+
+def _freeze(channel: Channel, container: Container, how: bytes) -> None:
+    """Waits until it is done.  Raises LxcwrapError."""
     try:
-        channel.send(frames.PAUSE, b"1" if paused else b"0")
+        channel.send(frames.PAUSE, how)
         while True:
             received = frames.read_one(channel.descriptor)
             if received is None or received[0] == frames.PAUSED:
                 break
-    finally:
-        channel.close()
+    except OSError:  # it ended meanwhile
+        received = None
     if received is None or b"true" not in received[1]:
-        raise LxcwrapError(f"the kernel refused to {'freeze' if paused else 'thaw'} container {container.name}")
+        what = "thaw" if how == frames.THAW else "freeze"
+        raise LxcwrapError(f"the kernel refused to {what} container {container.name}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import lxcwrap
 from lxcwrap.actions import images as image_actions
+from lxcwrap.actions import remains
 from lxcwrap.actions.bases import finish
 from lxcwrap.actions.bases.making import Making
 from lxcwrap.actions.disk import full_is_said
@@ -132,7 +133,7 @@ def build(store: Store, driver: Driver, request: Request, say: Callable[[str], N
     names = tuple(references.parse(tag) for tag in request.tags) or _default_names(template, load(found))
     if any(name.digest for name in names):
         raise UsageError("a name of an image cannot have a digest", exit_code=1)
-    staging.sweep(store.paths)
+    remains.sweep(store)
     with full_is_said(store.paths), layers.keeping(store), staging.directory(store.paths, "template") as place:
         making = _making(template, place, wanted, say)
         image_id = _make(store, driver, making, wanted)

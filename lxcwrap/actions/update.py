@@ -160,10 +160,14 @@ def _tell(store: Store, container: Container, wanted: ContainerConfig, items: di
 
 def rename(store: Store, container: Container, name: str) -> None:
     """Raises Conflict when the name is taken."""
-    containers.rename(store, container.id, name)
     channel = connect.connect(store.paths, container.id)
-    if channel:  # so that its events carry the name
-        _acknowledged(channel, {"name": name})
+    try:
+        containers.rename(store, container.id, name)
+        if channel:  # so that its events carry the name
+            _acknowledged(channel, {"name": name})
+    finally:
+        if channel:
+            channel.close()
 
 
 def inform(store: Store, container: Container, news: Mapping[str, object]) -> bool:

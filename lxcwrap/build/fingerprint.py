@@ -37,9 +37,12 @@ class Fingerprints:
         if self._used and self._used.items() - self._known.items():
             beside = f"{self._place}.{os.getpid()}.new"
             os.makedirs(os.path.dirname(self._place), mode=0o700, exist_ok=True)
-            with open(beside, "w", encoding="utf-8") as stream:
-                json.dump(self._used, stream)
-            os.rename(beside, self._place)
+            try:
+                with open(beside, "w", encoding="utf-8") as stream:
+                    json.dump(self._used, stream)
+                os.rename(beside, self._place)
+            except OSError:  # a full disk, say
+                os.unlink(beside)
 
     def _entry(self, tree: Tree, entry: Entry, source: str) -> bytes:
         status = entry.status

@@ -185,6 +185,10 @@ def run(arguments: list[str]) -> int:
         if debug:
             raise
         return _report(_from_os(error), debug)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if debug or not _is_shortage(error):
+            raise
+        return _report(LxcwrapError("not enough memory", hint=_SHORT), debug)
 
 
 def _is_about_arguments(error: click.ClickException) -> bool:
@@ -197,6 +201,15 @@ def _is_about_arguments(error: click.ClickException) -> bool:
 def _usage_hint(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     return f"see: {context.command_path} --help" if context else ""
+
+
+_SHORT = "a limit on this process (ulimit -a, its control group) or the machine's memory is reached"
+
+
+def _is_shortage(error: Exception) -> bool:
+    """Whether there was no memory for an object, a thread or a shared library."""
+    said = ("can't start new thread", "failed to map segment", "cannot allocate memory", "Cannot allocate memory")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in said)
 
 
 def _from_os(error: OSError) -> LxcwrapError:

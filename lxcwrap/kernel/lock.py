@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_LONGEST = 0.03  # seconds between two tries
+_LOOK = 1.0  # seconds between two looks at who holds it
+_LOOKS = 3  # so often a holder is seen stopped before it is taken to stay so
 
 
 class Busy(Exception):
@@ -16,7 +21,7 @@ class Busy(Exception):
 def held(path: str, *, shared: bool = False, wait: bool = True) -> Iterator[int]:
     """Hold the lock file ``path`` (made if missing); yields its descriptor.
 
-    Raises Busy when it is held by another and ``wait`` is false.
+    Raises as ``take``.
     """
     descriptor = take(path, shared=shared, wait=wait)
     try:
@@ -26,21 +31,50 @@ def held(path: str, *, shared: bool = False, wait: bool = True) -> Iterator[int]
 
 
 def take(path: str, *, shared: bool = False, wait: bool = True) -> int:
-    """The open, locked descriptor of ``path``; closing it (or dying) gives the lock back.  Raises Busy."""
-    mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    """The open, locked descriptor of ``path``; closing it (or dying) gives the lock back.
+
+    Raises Busy when it is held by another and ``wait`` is false, and LxcwrapError when the other is a process that
+    somebody stopped.
+    """
+    mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
         descriptor = _open(path)
         try:
-            fcntl.flock(descriptor, mode)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise Busy(path) from None
+            if not _lock(descriptor, mode):
+                if not wait:
+                    raise Busy(path)
+                _wait(descriptor, mode, path)
         except BaseException:
             os.close(descriptor)
             raise
         if _is_current(descriptor, path):
             return descriptor
         os.close(descriptor)  # the file was removed while we waited: lock its successor
+
+
+def _lock(descriptor: int, mode: int) -> bool:
+    try:
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait(descriptor: int, mode: int, path: str) -> None:
+    """Until it is ours.  Tried again and again, so as to see meanwhile what its holder does."""
+    pause, look, looks = 0.0005, time.monotonic() + _LOOK, 0
+    while not _lock(descriptor, mode):
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST)
+        if time.monotonic() < look:
+            continue
+        look += _LOOK
+        from lxcwrap.kernel import holder
+
+        stopped = next((pid for pid in holder.of(path) if holder.is_stopped(pid)), 0)
+        looks = looks + 1 if stopped else 0
+        if looks == _LOOKS:
+            raise holder.stopped(path, stopped)
 
 
 def is_held(path: str) -> bool:

@@ -29,6 +29,11 @@ class Paths:
         return f"{self.root}/state.db"
 
     @property
+    def reserve(self) -> str:
+        """A file that is there for its size only."""
+        return f"{self.root}/reserve"
+
+    @property
     def staging(self) -> str:
         return f"{self.root}/tmp"
 

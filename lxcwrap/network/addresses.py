@@ -33,7 +33,7 @@ def lease(
 
 def release(store: Store, network_id: str, container_id: str) -> None:
     """The container is on the network no longer."""
-    with store.transaction() as db:
+    with store.transaction(removing=True) as db:
         for table in ("leases", "leases6"):
             db.execute(f"DELETE FROM {table} WHERE network_id = ? AND container_id = ?", (network_id, container_id))
 

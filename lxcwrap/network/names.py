@@ -59,11 +59,16 @@ def withdraw(paths: Paths, network_id: str, container_id: str, is_held: Held) ->
         return
     with lock.held(f"{where}/lock"):
         _unlink(f"{where}/hosts/{container_id}")
-        _forget_dead(where, container_id, is_held)
-        if os.listdir(f"{where}/hosts"):
-            _reread(where)
-        else:
-            daemon.stop(f"{where}/pid")
+        _forget(where, is_held)
+
+
+def _forget(where: str, is_held: Held) -> None:
+    """Forget the dead; with nobody left dnsmasq ends."""
+    _forget_dead(where, "", is_held)
+    if os.listdir(f"{where}/hosts"):
+        _reread(where)
+    else:
+        daemon.stop(f"{where}/pid")
 
 
 def settle(paths: Paths, is_held: Held) -> None:
@@ -76,10 +81,23 @@ def settle(paths: Paths, is_held: Held) -> None:
         if not is_held(own.split("/")[-2]):
             forget_resolver(own)
     for network_id in found:
-        hosts = f"{place(paths, network_id)}/hosts"
-        dead = [name for name in os.listdir(hosts) if not is_held(name)] if os.path.isdir(hosts) else []
-        for container_id in dead[:1]:
-            withdraw(paths, network_id, container_id, is_held)
+        where = place(paths, network_id)
+        known = os.listdir(f"{where}/hosts") if os.path.isdir(f"{where}/hosts") else []
+        last_is_gone = not known and os.path.exists(f"{where}/pid")
+        if last_is_gone or not all(map(is_held, known)):
+            with lock.held(f"{where}/lock"):
+                os.makedirs(f"{where}/hosts", 0o755, exist_ok=True)
+                _forget(where, is_held)
+
+
+def revive(paths: Paths, definition: NetworkDefinition, servers: tuple[str, ...]) -> None:
+    """Start the network's dnsmasq again when it was killed while containers run.  Raises as ``announce``."""
+    where = place(paths, definition.id)
+    if not os.path.isdir(f"{where}/hosts") or not os.listdir(f"{where}/hosts") or daemon.tell(f"{where}/pid", 0):
+        return
+    with lock.held(f"{where}/lock"):
+        if os.listdir(f"{where}/hosts") and not _reread(where):
+            _start(where, definition, servers)
 
 
 def stop(paths: Paths, network_id: str) -> None:

@@ -53,7 +53,7 @@ def publish(
     try:
         _apply(store, dropped, added)
     except BaseException:
-        with store.transaction() as db:
+        with store.transaction(removing=True) as db:
             _forget(db, container_id)
         raise
     return tuple(taken)
@@ -80,7 +80,7 @@ def repoint(store: Store, container_id: str, address: str, address6: str) -> Non
 def unpublish(store: Store, container_id: str) -> None:
     """Give the container's ports back.  Does nothing when it holds none."""
     with lock.held(default.LOCK, shared=True):
-        with store.transaction() as db:
+        with store.transaction(removing=True) as db:
             dropped = _forget(db, container_id)
         if not dropped:
             return

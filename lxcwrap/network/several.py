@@ -165,6 +165,12 @@ def announce(store: Store, container: Container, is_held: names.Held) -> None:
             announce_on(store, container, join(store, container, attachment), is_held)
 
 
+def revive(store: Store) -> None:
+    """See that the names of all networks are told, where something killed who tells them."""
+    for definition in user.listing(store):
+        names.revive(store.paths, definition, settings.read(store).dns)
+
+
 def announce_on(store: Store, container: Container, link: Link, is_held: names.Held) -> None:
     """The same on one network."""
     servers = settings.read(store).dns

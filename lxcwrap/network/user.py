@@ -255,7 +255,7 @@ def remove(store: Store, definition: NetworkDefinition) -> None:
         if not is_child(definition):
             default.apply_rules(f"table inet {own}\ndelete table inet {own}\n")
             _delete_bridge(definition.bridge)
-        with store.transaction() as db:
+        with store.transaction(removing=True) as db:
             db.execute("DELETE FROM leases WHERE network_id = ?", (definition.id,))
             db.execute("DELETE FROM leases6 WHERE network_id = ?", (definition.id,))
             db.execute("DELETE FROM networks WHERE id = ?", (definition.id,))

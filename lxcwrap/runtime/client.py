@@ -99,6 +99,7 @@ class Clients:
             if client is self._session.first:
                 self._session.streams.owner_left()
             self._session.streams.held_back(self.full)
+            self._session.left(client)
 
     def knows(self, client: Client) -> bool:
         """Whether the client is still there."""

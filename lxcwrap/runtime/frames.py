@@ -16,6 +16,7 @@ STARTED, OUTPUT, ERROR, EXITED, FAILED = b"R", b"O", b"E", b"X", b"F"
 PAUSED, TERMINAL = b"z", b"t"
 BEAR, READY, HEALTH = b"B", b"r", b"H"
 UPDATE, UPDATED = b"U", b"u"
+FREEZE, THAW, FREEZE_FOR_ME = b"1", b"0", b"2"  # what PAUSE asks for; the last until the client leaves
 
 LIMIT = 64 * 1024 * 1024  # bytes of one payload: a plan is far smaller
 

@@ -222,7 +222,7 @@ def for_step(step: Step) -> dict[str, Any]:
         image="", env=step.env, mounts=step.mounts, resources=step.resources, security=step.security
     )
     own = not any(value == "none" for key, value in step.network if key == "lxc.net.0.type")
-    name = os.path.basename(step.directory)
+    name = "-".join(step.directory.split("/")[-2:])  # the build's and the step's: control groups bear it
     contents = {"/etc/hosts": step.hosts, "/etc/resolv.conf": step.resolv_conf}
     return {
         "name": name,

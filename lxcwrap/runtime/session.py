@@ -54,6 +54,7 @@ class Session:
         self.restarts = restart.Counter(plan["restart"])
         self.wake: float | None = None  # monotonic time of the next start
         self.health: Any = None  # runtime.health.Health while a container with a check runs
+        self.frozen_for: Client | None = None
         self.killing: float | None = None  # monotonic time at which patience with a stop signal ends
         self.oom = -1
         self.group = ""
@@ -282,6 +283,8 @@ class Session:
         self.unwatch(self.monitor.descriptor)
         self.monitor.close()
         if self.status is None:
+            self._child_killed()
+        if self.status is None:
             self._child_failed(ended)
             return
         delay = self.restarts.again(launch.exit_code(self.status), self.stopping, time.monotonic())
@@ -293,12 +296,16 @@ class Session:
         self.save("restarting")
         self.wake = time.monotonic() + delay
 
+    def _child_killed(self) -> None:
+        """liblxc's process gave no exit status: the container, if it ran, was killed with it."""
+        from lxcwrap.runtime import aftermath
+
+        if self.began:
+            self._ended(_SIGKILL)
+        aftermath.clear(self.plan)
+
     def _child_failed(self, ended: int) -> None:
-        """liblxc's process died or gave up without an exit status."""
-        if self.began:  # killed: the container was killed with it
-            self._ended(9)
-            self.over = True
-            return
+        """liblxc's process died or gave up before the container ran."""
         message = launch.last_error(self.plan["directory"] + "/lxc.log") or f"liblxc's process ended with {ended}"
         if self.looks >= _LOOKS:
             message = "its first process was killed while it was set up (is the memory limit too small?)"
@@ -336,14 +343,19 @@ class Session:
             journal.record(known["path"], "container", action, self.plan["name"], {**known["attributes"], **attributes})
 
     def save(self, status: str) -> None:
-        """Write state.json, whole or not at all."""
+        """Write state.json, whole or not at all; on a full disk over the one that is there."""
         if not self.plan["run"]:
             return
         self.state.update(status=status, supervisor=os.getpid())
         path = self.plan["directory"] + "/state.json"
-        with open(path + ".new", "w", encoding="utf-8") as stream:
-            json.dump(self.state, stream)
-        os.rename(path + ".new", path)
+        try:
+            with open(path + ".new", "w", encoding="utf-8") as stream:
+                json.dump(self.state, stream)
+            os.rename(path + ".new", path)
+        except OSError:
+            from lxcwrap.runtime import full_disk
+
+            full_disk.overwrite(path, json.dumps(self.state).encode())
 
     def received(self, client: Client, kind: bytes, payload: bytes) -> None:
         """A frame from a client."""
@@ -361,13 +373,20 @@ class Session:
         elif kind == frames.ATTACH:
             self.clients.attach(client, json.loads(payload))
         elif kind == frames.PAUSE:
-            self._pause(payload == b"1")
+            self.frozen_for = client if payload == frames.FREEZE_FOR_ME else None
+            self._pause(payload != frames.THAW)
         elif kind == frames.EXEC:
             self._execute(client, json.loads(payload))
         elif kind == frames.UPDATE:
             self._update(client, json.loads(payload))
         elif kind == frames.BEAR:
             self._bear(client, payload.decode(errors="replace"))
+
+    def left(self, client: Client) -> None:
+        """A client is gone, perhaps killed: what was frozen for it goes on."""
+        if client is self.frozen_for:
+            self.frozen_for = None
+            self._pause(False)
 
     def _update(self, client: Client, wish: dict[str, Any]) -> None:
         """Another name, or other limits (which the client has set in the kernel) and another restart policy."""

@@ -29,7 +29,10 @@ def _born(paths: Paths) -> int | None:
     from lxcwrap.runtime import connect
 
     for name in names[:_ASKED]:
-        channel = connect.connect(paths, name)
+        try:
+            channel = connect.connect(paths, name)
+        except connect.SupervisorStopped:
+            continue
         if channel:
             with socket.socket(fileno=channel.descriptor) as sibling:
                 return _ask(sibling)

@@ -26,6 +26,7 @@ class State(NamedTuple):
     health: str = ""  # starting, healthy, unhealthy; '' without a health check
     supervisor: int = 0
     log_end: str = ""  # which line in journald is its last; '' with other logs
+    killed: bool = False  # its supervisor went without a word, and nobody cleared up after it yet
 
     @property
     def live(self) -> bool:
@@ -40,8 +41,20 @@ def read(paths: Paths, container_id: str) -> State:
     state = State(**{name: value for name, value in known.items() if name in State._fields})
     if state.live and not supervised(paths, container_id):
         finished = state.finished_at or _modified(paths, container_id)
-        return state._replace(status="exited", pid=0, exit_code=KILLED, finished_at=finished, supervisor=0)
+        killed = not known.get("cleared")
+        return state._replace(
+            status="exited", pid=0, exit_code=KILLED, finished_at=finished, supervisor=0, killed=killed
+        )
     return state
+
+
+def set_cleared(paths: Paths, container_id: str) -> None:
+    """What a supervisor left that was killed is gone; ``was_live`` stays.  Nobody may start the container meanwhile."""
+    from lxcwrap.kernel.files import write_atomically
+
+    path = f"{paths.container(container_id)}/state.json"
+    finished = read(paths, container_id).finished_at
+    write_atomically(path, json.dumps({**_load(path), "finished_at": finished, "cleared": True}).encode())
 
 
 def was_live(paths: Paths, container_id: str) -> bool:

@@ -6,7 +6,6 @@ database.  Whoever calls it prepared the directory (``driver.prepare``) and take
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -59,12 +58,3 @@ def run(
         if started:
             started(channel.kill)
         return channel.follow(output, output).code
-
-
-def forget(directory: str) -> None:
-    """Remove the empty folders that liblxc keeps in /run/lxc for the steps below ``directory``, which are over."""
-    for kept in ("/run/lxc", "/run/lxc/lock"):
-        try:
-            os.rmdir(f"{kept}/{directory.lstrip('/')}")
-        except OSError:
-            pass

@@ -50,7 +50,7 @@ def touch(store: Store, keys: Iterable[str]) -> None:
 
 def prune(store: Store, unused_since: float | None = None) -> int:
     """Forget the rows not used since then (None: all); returns how many.  Layers are ``layers.collect``'s."""
-    with store.transaction() as db:
+    with store.transaction(removing=True) as db:
         if unused_since is None:
             return db.execute("DELETE FROM build_cache").rowcount
         return db.execute("DELETE FROM build_cache WHERE used < ?", (unused_since,)).rowcount

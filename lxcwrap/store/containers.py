@@ -137,7 +137,7 @@ def put_on(store: Store, container_id: str, image_id: str | None, chain_id: str 
 
 def remove(store: Store, container_id: str) -> None:
     """Forget a container, its leases and ports; its directory is the caller's to discard afterwards."""
-    with store.transaction() as db:
+    with store.transaction(removing=True) as db:
         row = db.execute("SELECT * FROM containers WHERE id = ?", (container_id,)).fetchone()
         db.execute("DELETE FROM containers WHERE id = ?", (container_id,))
         if row:
@@ -147,7 +147,7 @@ def remove(store: Store, container_id: str) -> None:
 def discard_unknown(store: Store) -> None:
     """Remove the directories of containers that no row knows: a crash came between the two."""
     holder = os.path.dirname(store.paths.container("0"))
-    with store.transaction() as db:  # a container is created in one: none is half-made now
+    with store.transaction(removing=True) as db:  # a container is created in one: none is half-made now
         names = os.listdir(holder)
         known = {row["id"] for row in db.execute("SELECT id FROM containers")}
     for name in set(names) - known:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from lxcwrap.errors import Corrupt, LxcwrapError, NoSpace, NotPermitted, Unsupported
 from lxcwrap.kernel import journal, lock
 from lxcwrap.model.paths import Paths
+from lxcwrap.store import reserve
 from lxcwrap.store.migrations import MIGRATIONS
 
 BUSY_TIMEOUT = 60.0  # seconds that a writer waits for another
@@ -27,15 +28,20 @@ class Store:
         self.paths = paths
         self._news: list[tuple[str, str, str, Mapping[str, str]]] = []
         try:
-            self.db = _connect(paths)
+            self.db = _open(paths)
         except PermissionError:
             raise NotPermitted(f"no access to {paths.root}", hint="lxcwrap needs root: try sudo") from None
         except sqlite3.DatabaseError as error:
             raise translate(error, paths) from error
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, and alone: other writers wait.  Nested use joins the outer transaction."""
+    def transaction(self, *, removing: bool = False) -> Iterator[sqlite3.Connection]:
+        """All or nothing, and alone: other writers wait.  Nested use joins the outer transaction.
+
+        One that is ``removing`` something succeeds on a full disk, too.
+        """
+        if removing:
+            reserve.release(self.paths)
         if self.db.in_transaction:
             yield self.db
             return
@@ -54,6 +60,8 @@ class Store:
             raise
         if os.stat(self.paths.database + "-wal").st_size > WAL_SIZE:
             self._empty_log()
+        if not removing:
+            reserve.keep(self.paths)
         self._publish()
 
     def _empty_log(self) -> None:
@@ -78,6 +86,22 @@ class Store:
 
     def close(self) -> None:
         self.db.close()
+
+
+def _open(paths: Paths) -> sqlite3.Connection:
+    """Opening needs some space when nobody else has it open: the log and its index are made anew."""
+    try:
+        return _connect(paths)
+    except sqlite3.OperationalError as error:
+        if not _is_full(error, paths):
+            raise
+        reserve.release(paths)
+        return _connect(paths)
+
+
+def _is_full(error: sqlite3.Error, paths: Paths) -> bool:
+    """SQLite calls it an I/O error when its index of the log cannot be made."""
+    return "full" in str(error) or ("disk I/O error" in str(error) and reserve.is_needed(paths))
 
 
 def _connect(paths: Paths) -> sqlite3.Connection:
@@ -128,10 +152,21 @@ def _migrate(db: sqlite3.Connection) -> None:
 def translate(error: sqlite3.Error, paths: Paths) -> LxcwrapError:
     """SQLite's failures in the user's words."""
     text = str(error)
-    if "full" in text:
-        return NoSpace(f"the disk that holds {paths.root} is full")
+    if _is_full(error, paths):
+        return NoSpace(f"the disk that holds {paths.root} is full", hint="free some space: lxcwrap image prune")
     if "readonly" in text or "unable to open" in text:
         return NotPermitted(f"cannot write {paths.database}", hint="lxcwrap needs root: try sudo")
     if "locked" in text:
-        return LxcwrapError(f"{paths.database} stayed locked for {BUSY_TIMEOUT:.0f} s by another lxcwrap process")
+        return _locked(paths)
     return Corrupt(f"{paths.database}: {text}")
+
+
+def _locked(paths: Paths) -> LxcwrapError:
+    from lxcwrap.kernel import holder
+
+    holders = [pid for pid in holder.of(f"{paths.database}-shm") if pid != os.getpid()]
+    stopped = next(filter(holder.is_stopped, holders), 0)
+    if stopped:
+        return holder.stopped(paths.database, stopped)
+    others = ", ".join(map(holder.named, holders)) or "another lxcwrap process"
+    return LxcwrapError(f"{paths.database} stayed locked for {BUSY_TIMEOUT:.0f} s by {others}")

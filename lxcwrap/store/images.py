@@ -170,7 +170,7 @@ def remove(store: Store, image_id: str) -> None:
     Raises Conflict while a container uses it.
     """
     image = get(store, image_id)
-    with store.transaction() as db:
+    with store.transaction(removing=True) as db:
         user = db.execute(
             """
             SELECT id, name FROM containers

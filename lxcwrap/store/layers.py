@@ -69,7 +69,7 @@ def _drop_unsettled(store: Store) -> None:
     """Forget the layers of other boots, and the build steps that gave them; no image or container has one."""
     if not store.db.execute("SELECT 1 FROM layers WHERE boot IS NOT NULL LIMIT 1").fetchone():
         return
-    with store.transaction() as db:
+    with store.transaction(removing=True) as db:
         chains = [row["chain_id"] for row in db.execute("SELECT chain_id FROM layers WHERE boot != ?", (_boot(),))]
         db.executemany("DELETE FROM build_cache WHERE chain_id = ?", [(chain,) for chain in chains])
         db.execute("DELETE FROM layers WHERE boot != ?", (_boot(),))
@@ -167,7 +167,7 @@ def _garbage(store: Store) -> list[Layer]:
 
 
 def _remove(store: Store, layer: Layer) -> int:
-    with store.transaction() as db:
+    with store.transaction(removing=True) as db:
         db.execute("DELETE FROM layers WHERE chain_id = ?", (layer.chain_id,))
         digests = [blob.digest for blob in blobs_of(store, layer.diff_id)]
         if db.execute("SELECT 1 FROM layers WHERE diff_id = ?", (layer.diff_id,)).fetchone():

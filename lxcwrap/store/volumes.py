@@ -58,7 +58,11 @@ def create(
             return known
         _discard(store, name)  # left by a crash while it was removed
         os.makedirs(store.paths.volume(name), mode=0o755)
-        return _add(store, Volume(name, driver, labels, options, anonymous, False, time.time()))
+        try:
+            return _add(store, Volume(name, driver, labels, options, anonymous, False, time.time()))
+        except BaseException:
+            os.rmdir(store.paths.volume(name))
+            raise
 
 
 def _add(store: Store, volume: Volume) -> Volume:
@@ -194,7 +198,7 @@ def remove(store: Store, name: str) -> None:
     """Forget a volume and delete its files.  Raises NotFound, or Conflict while a container uses it."""
     get(store, name)
     with lock.held(_lock(store, name)):
-        with store.transaction() as db:
+        with store.transaction(removing=True) as db:
             _check_unused(store, name)
             db.execute("DELETE FROM volumes WHERE name = ?", (name,))
             store.event("volume", "destroy", name, {"driver": "local"})

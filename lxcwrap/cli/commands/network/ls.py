@@ -18,8 +18,9 @@ COLUMNS = (("NETWORK ID", "ID"), ("NAME", "Name"), ("DRIVER", "Driver"), ("SCOPE
 @pass_app
 def command(app: App, items: tuple[str, ...], template: str, no_trunc: bool, quiet: bool) -> None:
     """List the networks that containers can be on."""
-    from lxcwrap.actions import networks
+    from lxcwrap.actions import networks, remains
 
+    remains.settle(app.store)
     rows = []
     for row in networks.select(app.store, filters.parse(items, networks.FILTERS)):
         whole = row.pop("FullID")

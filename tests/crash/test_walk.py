@@ -1,0 +1,262 @@
+"""kill -9 of every process of every command that changes something, step by step.
+
+Each command runs once undisturbed, to count the system calls that change something, by the role of the process that
+makes them; then again and again, killed before one of them.  After each time the next commands work, ordinary commands
+remove what there is, the kernel's lists are what they were before, and what was committed is whole.
+
+``LXCWRAP_WALK=40`` kills at (up to) so many steps of every process of each command rather than at one of one of them;
+it takes an hour or two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sqlite3
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.conftest import CHECKOUT, Cli, Result
+from tests.crash.kernel_lists import KernelLists, leaked, supervisor_of
+from tests.crash.test_killed import digests
+from tests.image_files import image, layer, tar_of, write_layout
+
+STEPS = int(os.environ.get("LXCWRAP_WALK", "1"))  # kills for each role of each command
+_PATIENCE = 60  # seconds for one command with a kill in it
+_RUN = "run -d --name x -p 127.0.0.1::80 -v kept:/kept busybox sleep 1000"
+_OWN = "network create net1"
+_FILES = "volume create vol"
+
+
+class Case(NamedTuple):
+    """``before``: commands that make what it needs, separated by ``;``.  In braces: a directory, a registry."""
+
+    words: str
+    before: str = ""
+    roles: tuple[str, ...] = ("command",)
+
+
+_STARTS = ("command", "supervisor", "liblxc", "init")
+_RUNS = ("command", "supervisor")
+CASES = {
+    "run": Case("run --rm -p 127.0.0.1::80 -v vol:/etc busybox true", "", (*_STARTS, "finish")),
+    "run-d": Case(_RUN, "", _STARTS),
+    "run-network": Case("run -d --name x --network net1 busybox sleep 1000", _OWN, _STARTS),
+    "create": Case("create --name x -v vol:/v -v /anonymous busybox true"),
+    "start": Case("start x", "create --name x -p 127.0.0.1::80 busybox sleep 1000", _STARTS),
+    "stop": Case("stop -t 0 x", _RUN, _RUNS),
+    "restart": Case("restart -t 0 x", _RUN, _STARTS),
+    "kill": Case("kill x", _RUN, _RUNS),
+    "rm": Case("rm x", "create --name x -v vol:/v -v /anonymous busybox true"),
+    "rm-f": Case("rm -f -v x", f"{_OWN}; run -d --name x --network net1 -v /a busybox sleep 1000", _RUNS),
+    "exec": Case("exec x sh -c 'echo new >/new'", _RUN, (*_RUNS, "liblxc")),
+    "pause": Case("pause x", _RUN, _RUNS),
+    "unpause": Case("unpause x", f"{_RUN}; pause x", _RUNS),
+    "rename": Case("rename x y", _RUN, _RUNS),
+    "update": Case("update --memory 64m --restart always x", _RUN, _RUNS),
+    "edit": Case("container edit --env A=B x", _RUN, _STARTS),
+    "commit": Case("commit x made", _RUN, _RUNS),
+    "cp-in": Case("cp {place}/Dockerfile x:/copied", _RUN),
+    "cp-out": Case("cp kept:/kept {place}/taken"),
+    "build": Case("build -q -t made {place}", "builder prune -af", ("command", "nursery", "supervisor", "liblxc")),
+    "pull": Case("pull -q {registry}/it", "push -q busybox {registry}/it"),
+    "push": Case("push -q busybox {registry}/it"),
+    "load": Case("load -q -i {place}/archive.tar"),
+    "save": Case("save -o {place}/saved.tar busybox"),
+    "import": Case("import {place}/files.tar made"),
+    "tag": Case("tag busybox made"),
+    "rmi": Case("rmi made", "commit kept made"),
+    "image-prune": Case("image prune -f", "commit kept made; tag busybox made"),
+    "volume-create": Case("volume create vol"),
+    "volume-rm": Case("volume rm vol", _FILES),
+    "volume-cp": Case("volume cp {place}/Dockerfile vol:/", _FILES),
+    "volume-rename": Case("volume rename vol vol2", _FILES),
+    "volume-import": Case("volume import vol {place}/files.tar"),
+    "volume-prune": Case("volume prune -f", "volume create"),
+    "network-create": Case("network create net1"),
+    "network-rm": Case("network rm net1", f"{_OWN}; run --rm --network net1 busybox true"),
+    "network-connect": Case("network connect net1 x", f"{_OWN}; {_RUN}"),
+    "network-disconnect": Case("network disconnect net1 x", f"{_OWN}; {_RUN}; network connect net1 x"),
+    "network-prune": Case("network prune -f", f"{_OWN}; run --rm --network net1 busybox true"),
+    "container-prune": Case("container prune -f", "create --name x -v /anonymous busybox true"),
+    "template": Case("template build -t made busybox"),
+}
+
+
+class Ground(NamedTuple):
+    """The state root that every step begins and ends with."""
+
+    cli: Cli
+    place: Path
+    registry: str
+    kept: str  # the id of a container
+    layers: dict[str, str]  # by chain ID, their digests
+
+    def words(self, text: str) -> list[str]:
+        return shlex.split(text.format(place=self.place, registry=self.registry))
+
+
+@pytest.fixture(scope="module")
+def ground(cli: Cli, busybox: str, registry: str, tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    """Busybox, a container and a volume that must not be harmed, and files to be copied, loaded and built."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("the numbers of system calls are x86_64's")
+    place = tmp_path_factory.mktemp("walk")
+    made = image([layer({"a/": b"", "a/x": b"x" * 100_000}), layer({"z": b"z" * 300_000})])
+    write_layout(place / "layout", {"t": made})
+    (place / "archive.tar").write_bytes(tar_of(place / "layout"))
+    (place / "files.tar").write_bytes(tar_of(place / "layout"))
+    (place / ".dockerignore").write_text("*\n!Dockerfile\n")
+    (place / "Dockerfile").write_text("FROM busybox\nRUN echo one >/one\nCOPY Dockerfile /two\nRUN rm /one\n")
+    cli("run", "--name", "kept", "-v", "kept:/data", busybox, "sh", "-c", "echo kept >/kept; echo data >/data/file")
+    kept = cli("inspect", "-f", "{{.Id}}", "kept").out.strip()
+    return Ground(cli, place, registry, kept, digests(cli.root))
+
+
+class Traced(NamedTuple):
+    """What stepping.py wrote: calls by role, before which call somebody was killed, the command's exit code."""
+
+    calls: dict[str, list[str]]
+    killed: str
+    code: int | None
+    err: str
+
+
+def traced(ground: Ground, case: Case, log: Path, role: str = "-", number: int = 0) -> Traced:
+    """Run the case, with a process of ``role`` killed before its ``number``-th call.  What runs already takes part."""
+    running = []
+    if "supervisor" in case.roles:
+        for container in ground.cli("ps", "-q", "--no-trunc").lines:
+            running.append(f"{supervisor_of(ground.cli.root, container)}=supervisor")
+    argv = [sys.executable, "-m", "tests.crash.stepping", str(log), role, str(number), *running, "--"]
+    environment = {**ground.cli.environment, "PYTHONPATH": str(CHECKOUT)}
+    argv += ground.cli.argv(*ground.words(case.words))
+    log.unlink(missing_ok=True)
+    with open(f"{log}.err", "wb") as err:
+        null: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": err}
+        subprocess.run(argv, env=environment, cwd=CHECKOUT, timeout=_PATIENCE, check=True, **null)
+    return Traced(**json.loads(log.read_text()), err=Path(f"{log}.err").read_text())
+
+
+def prepare(ground: Ground, case: Case) -> None:
+    for words in filter(None, case.before.split(";")):
+        ground.cli(*ground.words(words))
+
+
+def clean(ground: Ground) -> list[str]:
+    """Remove everything that is not the ground's with ordinary commands; the commands that failed."""
+    cli, failed = ground.cli, []
+
+    def do(*words: str) -> list[str]:
+        done = cli(*words, check=False)
+        if done.code:
+            failed.append(f"{' '.join(words)}: {done.code} {done.err.strip()}")
+        return done.lines
+
+    containers = [name for name in do("ps", "-a", "--format", "{{.Names}}") if name != "kept"]
+    if containers:
+        do("rm", "-f", "-v", *containers)
+    tags = set(do("images", "--format", "{{.Repository}}:{{.Tag}}")) - {"busybox:latest"}
+    if tags - {"<none>:<none>"}:
+        do("rmi", *sorted(tags - {"<none>:<none>"}))
+    if rows(cli, "SELECT key FROM build_cache"):
+        do("builder", "prune", "-af")
+    do("image", "prune", "-f")
+    if rows(cli, "SELECT name FROM networks WHERE name != 'bridge'"):
+        do("network", "prune", "-f")
+    if rows(cli, "SELECT name FROM volumes WHERE name != 'kept'"):
+        do("volume", "prune", "-f", "--filter", "all=true")
+    return failed
+
+
+def rows(cli: Cli, query: str) -> list[str]:
+    db = sqlite3.connect(f"{cli.root}/state.db", timeout=30)
+    try:
+        return [row[0] for row in db.execute(query)]
+    finally:
+        db.close()
+
+
+def harm(ground: Ground) -> list[str]:
+    """What is not whole of what was there before, and what is half-made."""
+    root = ground.cli.root
+    found = [f"staging: {name}" for name in os.listdir(f"{root}/tmp")]
+    if Path(root, "volumes/kept/file").read_text() != "data\n":
+        found.append("the volume's file has changed")
+    if Path(root, "containers", ground.kept, "upper/kept").read_text() != "kept\n":
+        found.append("the container's file has changed")
+    if digests(root) != ground.layers:
+        found.append("the layers have changed")
+    for folder, query in (("containers", "SELECT id FROM containers"), ("volumes", "SELECT name FROM volumes")):
+        names, known = set(os.listdir(f"{root}/{folder}")), set(rows(ground.cli, query))
+        found += [f"{folder}: {name}" for name in sorted(names ^ known)]
+    return found + [line for line in rows(ground.cli, "PRAGMA integrity_check") if line != "ok"]
+
+
+def clear_line(done: Result) -> bool:
+    """It worked, or says in one line why not."""
+    return done.code == 0 or (done.err.startswith("lxcwrap: ") and done.err.count("\n") == 1)
+
+
+def complaints(ground: Ground, case: Case, what: Traced, before: KernelLists) -> list[str]:
+    """After a kill: the next commands, the same command again, everything removed, the lists compared."""
+    cli = ground.cli
+    found = [] if what.code is not None else ["the command did not end"]
+    if (done := cli("ps", "-a", check=False)).code:
+        found.append(f"ps: {done.code} {done.err.strip()}")
+    again = cli(*ground.words(case.words), check=False)
+    if not clear_line(again):
+        found.append(f"again: {again.code} {again.err.strip()}")
+    found += clean(ground)
+    found += leaked(cli.root, before).splitlines()
+    return found + harm(ground)
+
+
+def chosen(name: str, role: str, count: int) -> list[int]:
+    """The calls before which somebody is killed: spread over all, or one that depends on the names only."""
+    if count <= STEPS:
+        return list(range(count))
+    first = zlib.crc32(f"{name} {role}".encode()) % count
+    return sorted({(first + number * count // STEPS) % count for number in range(STEPS)})
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_killed_at_every_step(ground: Ground, tmp_path: Path, name: str, record: Callable[[str], None]) -> None:
+    case, log = CASES[name], tmp_path / "log"
+    before = KernelLists.of(ground.cli.root)
+    prepare(ground, case)
+    whole = traced(ground, case, log)
+    assert whole.code == 0, whole.err
+    assert clean(ground) == []
+    assert leaked(ground.cli.root, before) == ""
+    wrong = []
+    for role in case.roles if STEPS > 1 else [case.roles[zlib.crc32(name.encode()) % len(case.roles)]]:
+        for number in chosen(name, role, len(whole.calls.get(role, []))):
+            before = KernelLists.of(ground.cli.root)
+            prepare(ground, case)
+            done = traced(ground, case, log, role, number)
+            found = complaints(ground, case, done, before)
+            where = f"{role} killed before call {number} ({done.killed or 'none'})"
+            wrong += [f"{where}: {line}" for line in found]
+            for line in found:
+                record(f"{name}: {where}: {line}")
+    assert wrong == []
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Callable[[str], None]:
+    """Findings of a long walk, as they come: in the file LXCWRAP_WALK_LOG."""
+
+    def write(line: str) -> None:
+        if "LXCWRAP_WALK_LOG" in os.environ:
+            with open(os.environ["LXCWRAP_WALK_LOG"], "a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+
+    return write
