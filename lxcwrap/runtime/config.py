@@ -92,7 +92,7 @@ def _guarded_paths(rootfs: str) -> Items:
         if os.path.isdir(path):
             items.append(mount_entry("tmpfs", path, "tmpfs", "ro,size=0k,nr_inodes=2,optional"))
         elif os.path.exists(path):
-            items.append(mount_entry("/dev/null", path, "none", "bind,optional"))
+            items.append(mount_entry("/dev/null", path, "none", "bind,ro,optional"))  # it is the host's own node
     return items
 
 

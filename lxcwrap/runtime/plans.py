@@ -88,7 +88,7 @@ def items(
         found.append(("lxc.seccomp.profile", profile))
     found += config.devices(security, facts, device_numbers(security.devices))
     found += [
-        config.device_node(f"{directory}/devices/{number}" if id_base is not None else device.source, device)
+        config.device_node(f"{directory}/devices/{number}", device)
         for number, device in enumerate(security.devices)
     ]
     found += config.limits(wanted.resources, facts)
@@ -111,14 +111,16 @@ def _sysctls(lines: str, directory: str) -> list[tuple[str, str]]:
 
 
 def own_devices(devices: tuple[Device, ...], id_base: int | None) -> list[dict[str, Any]]:
-    """The nodes that the supervisor makes: in a user namespace the host's own belong to nobody."""
-    if id_base is None:
-        return []
+    """The nodes that the supervisor makes.
+
+    In a user namespace the host's own belong to nobody; without one the container could change their owner and mode.
+    """
     device_numbers(devices)  # says what is wrong with one
     nodes = []
     for device in devices:
         found = os.stat(device.source)
-        nodes.append({"mode": found.st_mode, "number": found.st_rdev})
+        uid, gid = (found.st_uid, found.st_gid) if id_base is None else (id_base, id_base)
+        nodes.append({"mode": found.st_mode, "number": found.st_rdev, "uid": uid, "gid": gid})
     return nodes
 
 

@@ -10,13 +10,13 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from lxcwrap.kernel import mount
-from lxcwrap.kernel.beneath import make_directories, open_beneath, open_root
+from lxcwrap.kernel.beneath import RESOLVE_NO_XDEV, STRICT, make_directories, open_beneath, open_root
 
 _TMPFS_FLAGS = {
     "nosuid": mount.MOUNT_ATTR_NOSUID, "nodev": mount.MOUNT_ATTR_NODEV, "noexec": mount.MOUNT_ATTR_NOEXEC,
@@ -79,7 +79,7 @@ class Rootfs:
             os.close(tree)
 
     def _make_devices(self, nodes: list[dict[str, int]]) -> None:
-        """Device nodes that belong to the container's root, on a tmpfs of the host's making."""
+        """Device nodes of the container's own, on a tmpfs of the host's making."""
         place = self.plan["directory"] + "/devices"
         os.makedirs(place, 0o755, exist_ok=True)
         mount.mount("tmpfs", place, "tmpfs", mount.MS_NOSUID | mount.MS_NOEXEC, "mode=755,size=64k")
@@ -87,7 +87,7 @@ class Rootfs:
             path = f"{place}/{number}"
             os.mknod(path, node["mode"], node["number"])
             os.chmod(path, stat.S_IMODE(node["mode"]))
-            os.chown(path, self.id_base or 0, self.id_base or 0)
+            os.chown(path, node["uid"], node["gid"])
 
     def _make_late(self, items: list[dict[str, Any]]) -> None:
         """What liblxc is to bind below /dev, /proc and /sys, mounted at a place of the container's directory."""
@@ -198,14 +198,18 @@ class Rootfs:
 
     def _target(self, path: str, *, directory: bool) -> int:
         """An O_PATH descriptor of the mount point, made if missing, resolved beneath the rootfs."""
+        return self._in_volumes_too(lambda: self._made_target(path, directory))
+
+    def _in_volumes_too(self, make: Callable[[], int]) -> int:
+        """Make something; anew as the container's root in an idmapped volume, where the host's root is nobody."""
         try:
-            return self._made_target(path, directory)
+            return make()
         except OSError as error:
             if error.errno != errno.EOVERFLOW:
                 raise
-        _act_as(self.id_base or 0)  # it is to be made in an idmapped volume, where the host's root is nobody
+        _act_as(self.id_base or 0)
         try:
-            return self._made_target(path, directory)
+            return make()
         finally:
             _act_as(0)
 
@@ -244,14 +248,42 @@ class Rootfs:
             return stream.read(8 * 1024 * 1024) if stat.S_ISREG(os.fstat(descriptor).st_mode) else ""
 
     def make_working_directory(self, path: str, uid: int, gid: int) -> None:
-        """Docker makes a missing working directory."""
+        """Docker makes a missing working directory; what liblxc mounts has its own."""
         owner = self.id_base or 0
-        os.close(make_directories(self.root_fd, path, owner + uid, owner + gid))
+        if not _is_liblxcs(os.path.normpath(path)):
+            owners = owner + uid, owner + gid
+            os.close(self._in_volumes_too(lambda: make_directories(self.root_fd, path, *owners)))
+
+    def settled(self, path: str) -> str:
+        """The path, without links, of a directory that nobody can exchange for another before the container runs.
+
+        '' when there is none such: while liblxc enters it, ``/proc/self/fd/7`` is a directory of the host's, and
+        whoever shares a volume may put a link to that there.
+        """
+        try:
+            found = open_beneath(self.root_fd, path, os.O_PATH | os.O_DIRECTORY)
+        except OSError:
+            return ""
+        try:
+            real = os.readlink(f"/proc/self/fd/{found}").removeprefix(os.readlink(f"/proc/self/fd/{self.root_fd}"))
+        finally:
+            os.close(found)
+        above = os.path.dirname(real).lstrip("/")
+        try:
+            os.close(open_beneath(self.root_fd, above, os.O_PATH, resolve=STRICT | RESOLVE_NO_XDEV))
+        except OSError:  # in a volume
+            return ""
+        return "" if _is_liblxcs(real) else real or "/"
 
     def unmount(self) -> None:
         """Take everything down and remove the empty mount points that were made."""
         os.close(self.root_fd)
         mount.umount(self.path, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+
+
+def _is_liblxcs(path: str) -> bool:
+    """Whether it is in what liblxc mounts over the rootfs."""
+    return path.startswith(("/dev/", "/proc/", "/sys/"))
 
 
 @contextmanager
@@ -268,7 +300,11 @@ def _explained(item: dict[str, Any]) -> Iterator[None]:
 
 
 def _act_as(identity: int) -> None:
-    """setfsuid(2) and setfsgid(2)."""
+    """setfsuid(2) and setfsgid(2), with all capabilities: what is made may be for another user."""
     libc = ctypes.CDLL(None)
     libc.setfsgid(identity)
     libc.setfsuid(identity)
+    if identity:
+        from lxcwrap.kernel import capabilities
+
+        capabilities.regain()
