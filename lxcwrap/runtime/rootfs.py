@@ -96,23 +96,37 @@ class Rootfs:
         mount.mount("tmpfs", place, "tmpfs", mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC, "mode=755,size=64k")
         for number, item in enumerate(items):
             with _explained(item):
-                tree = self._bind(item)
-                try:
-                    path = f"{place}/{number}"
-                    if stat.S_ISDIR(os.fstat(tree).st_mode):
-                        os.mkdir(path)
-                    else:
-                        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-                    mount.move_mount(tree, path)
-                finally:
-                    os.close(tree)
+                if "onto" in item:
+                    self._mount_onto(f"{place}/{item['onto']}", item)
+                else:
+                    self._mount_at(f"{place}/{number}", item)
 
-    def _mount_one(self, item: dict[str, Any]) -> None:
+    def _mount_at(self, path: str, item: dict[str, Any]) -> None:
+        tree = self._bind(item)
+        try:
+            if stat.S_ISDIR(os.fstat(tree).st_mode):
+                os.mkdir(path)
+            else:
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+            mount.move_mount(tree, path)
+        finally:
+            os.close(tree)
+
+    def _mount_onto(self, path: str, item: dict[str, Any]) -> None:
+        """Onto what is mounted already: its links lead to what is in it."""
+        root = open_root(path)
+        try:
+            self._mount_one(item, root, item["inside"])
+        finally:
+            os.close(root)
+
+    def _mount_one(self, item: dict[str, Any], root: int = -1, path: str = "") -> None:
+        """At its target in the rootfs, or at ``path`` beneath an open ``root``."""
         if item.get("copy_up"):
             self._fill(item)
         tree = self._tmpfs(item) if item["kind"] == "tmpfs" else self._bind(item)
         try:
-            target = self._target(item["target"], directory=stat.S_ISDIR(os.fstat(tree).st_mode))
+            target = self._target(path or item["target"], directory=stat.S_ISDIR(os.fstat(tree).st_mode), root=root)
             try:
                 mount.move_mount_onto(tree, target)
             finally:
@@ -196,9 +210,9 @@ class Rootfs:
             if error.errno not in (errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP):
                 raise
 
-    def _target(self, path: str, *, directory: bool) -> int:
-        """An O_PATH descriptor of the mount point, made if missing, resolved beneath the rootfs."""
-        return self._in_volumes_too(lambda: self._made_target(path, directory))
+    def _target(self, path: str, *, directory: bool, root: int = -1) -> int:
+        """An O_PATH descriptor of the mount point, made if missing, resolved beneath the rootfs or another ``root``."""
+        return self._in_volumes_too(lambda: self._made_target(root if root >= 0 else self.root_fd, path, directory))
 
     def _in_volumes_too(self, make: Callable[[], int]) -> int:
         """Make something; anew as the container's root in an idmapped volume, where the host's root is nobody."""
@@ -213,14 +227,14 @@ class Rootfs:
         finally:
             _act_as(0)
 
-    def _made_target(self, path: str, directory: bool, links: int = 0) -> int:
+    def _made_target(self, root: int, path: str, directory: bool, links: int = 0) -> int:
         try:
-            return open_beneath(self.root_fd, path, os.O_PATH)
+            return open_beneath(root, path, os.O_PATH)
         except FileNotFoundError:
             pass
         owner = self.id_base or 0
         parent, _, name = path.rstrip("/").rpartition("/")
-        holder = make_directories(self.root_fd, path if directory else parent, owner, owner)
+        holder = make_directories(root, path if directory else parent, owner, owner)
         self.made.append(path)
         if directory:
             return holder
@@ -234,7 +248,7 @@ class Rootfs:
             if links > 8:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
             followed = os.path.join(parent, os.readlink(name, dir_fd=holder))
-            return self._made_target(followed, False, links + 1)
+            return self._made_target(root, followed, False, links + 1)
         finally:
             os.close(holder)
 
