@@ -33,6 +33,7 @@ class Host:
     swap_limit: bool
     apparmor: bool
     capabilities: int  # how many the kernel knows
+    hierarchies: tuple[str, ...] = ()  # those of cgroup v1, by their options: pids, cpu,cpuacct, name=systemd; '' is v2
 
 
 def mount_entry(source: str, target: str, kind: str, options: str) -> tuple[str, str]:
@@ -64,21 +65,51 @@ def base(directory: str, hostname: str, id_base: int | None) -> Items:
 
 
 def kernel_filesystems(
-    security: Security, directory: str, *, system: bool, own_network: bool, id_base: int | None
+    security: Security,
+    directory: str,
+    *,
+    system: bool,
+    own_network: bool,
+    id_base: int | None,
+    groups: Items | None = None,
 ) -> Items:
-    """/proc, /sys, /sys/fs/cgroup, /dev/mqueue, with what Docker masks or makes read-only."""
+    """/proc, /sys, /sys/fs/cgroup, /dev/mqueue, with what Docker masks or makes read-only.
+
+    ``groups``: how the control groups are mounted, where liblxc would leave the directory above them writable.
+    """
     options = policy.Options(security.security_opt)
     open_paths = security.privileged or options.unmasked
     if system or security.privileged:
         automatic = "proc:rw sys:rw cgroup:rw" if security.privileged else "proc:rw sys:mixed cgroup:rw"
     else:
-        automatic = "proc:rw sys:ro cgroup:ro"
+        automatic = "proc:rw sys:ro" if groups else "proc:rw sys:ro cgroup:ro"
     items: Items = [("lxc.mount.auto", word) for word in automatic.split()]
     if id_base is not None and not own_network:
         # a user namespace may mount sysfs only with a network namespace of its own
         items[1] = mount_entry("/sys", "sys", "none", "rbind,ro,create=dir")
+    if groups and not (system or security.privileged):
+        items += groups
     items.append(mount_entry("mqueue", "dev/mqueue", "mqueue", "rw,nosuid,nodev,noexec,create=dir,optional"))
     return items if open_paths or system else items + _guarded_paths(f"{directory}/rootfs")
+
+
+def control_groups(hierarchies: tuple[str, ...], folder: str) -> Items:
+    """The hierarchies of cgroup v1 on a ``folder`` of the host's that has their directories, all read-only.
+
+    liblxc passes on to a file system only what has a value, and the kernel does not look at a controller's.
+    """
+    flags = "ro,nosuid,nodev,noexec"
+    items = [mount_entry(folder, "sys/fs/cgroup", "none", f"bind,{flags}")]
+    for options in hierarchies:
+        words = [word if "=" in word else f"{word}=" for word in options.split(",") if word]
+        kind = "cgroup" if options else "cgroup2"
+        items.append(mount_entry("cgroup", f"sys/fs/cgroup/{hierarchy_name(options)}", kind, ",".join([flags, *words])))
+    return items
+
+
+def hierarchy_name(options: str) -> str:
+    """The directory that a hierarchy is mounted at, by custom."""
+    return options.removeprefix("name=") or "unified"
 
 
 def _guarded_paths(rootfs: str) -> Items:
@@ -92,7 +123,7 @@ def _guarded_paths(rootfs: str) -> Items:
         if os.path.isdir(path):
             items.append(mount_entry("tmpfs", path, "tmpfs", "ro,size=0k,nr_inodes=2,optional"))
         elif os.path.exists(path):
-            items.append(mount_entry("/dev/null", path, "none", "bind,optional"))
+            items.append(mount_entry("/dev/null", path, "none", "bind,ro,optional"))  # it is the host's own node
     return items
 
 
@@ -252,19 +283,35 @@ def sysctls(security: Security, *, own_network: bool) -> str:
 def late_mounts(mounts: tuple[Mount, ...], directory: str) -> Items:
     """Mounts below /dev, /proc and /sys, which liblxc mounts afresh: it has to make these itself, after.
 
-    What is to be bound is ready at ``late/<number>`` in the container's ``directory`` (``runtime/rootfs.py``).
+    What is to be bound is ready at ``late/<number>`` in the container's ``directory`` (``runtime/rootfs.py``), with
+    what is mounted on it: liblxc makes mount points by their paths, and would follow a volume's links.
     """
     items: Items = []
-    late = [mount for mount in mounts if belongs_late(mount.target)]
-    for mount in late:
-        if mount.kind is MountKind.TMPFS:
+    outermost, _ = late(mounts)
+    for mount in mounts:
+        if belongs_late(mount.target) and mount.kind is MountKind.TMPFS and not _holder(mount, outermost):
             words = ",".join(("ro" if mount.read_only else "rw", *mount.options))
             items.append(mount_entry("tmpfs", mount.target, "tmpfs", f"nosuid,nodev,{words},create=dir"))
-    for number, mount in enumerate(mount for mount in late if mount.kind is not MountKind.TMPFS):
+    for number, _ in enumerate(outermost):
         # the supervisor, which sees what it is, writes create=file for a file
         source = f"{directory}/late/{number}"
         items.append(mount_entry(source, mount.target, "none", "rbind,create=dir"))
     return items
+
+
+def late(mounts: tuple[Mount, ...]) -> tuple[list[Mount], list[tuple[Mount, int]]]:
+    """Binds and volumes for liblxc to mount, and what goes onto them with the number of the one that it goes onto."""
+    found = sorted((mount for mount in mounts if belongs_late(mount.target)), key=lambda item: item.target.count("/"))
+    outermost: list[Mount] = []
+    for mount in found:
+        if mount.kind is not MountKind.TMPFS and not _holder(mount, outermost):
+            outermost.append(mount)
+    inner = ((mount, _holder(mount, outermost)) for mount in found)
+    return outermost, [(mount, outermost.index(holder)) for mount, holder in inner if holder]
+
+
+def _holder(mount: Mount, others: list[Mount]) -> Mount | None:
+    return next((other for other in others if mount.target.startswith(other.target + "/")), None)
 
 
 def belongs_late(target: str) -> bool:

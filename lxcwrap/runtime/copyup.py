@@ -6,7 +6,7 @@ import os
 import stat
 
 from lxcwrap.kernel import lock
-from lxcwrap.kernel.beneath import remove_tree
+from lxcwrap.kernel.beneath import STRICT, open_beneath, remove_tree
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -36,30 +36,39 @@ def _copy(source: int, target: int, id_base: int) -> None:
     """The tree below one directory into another: owners, modes, times, links.
 
     Owners are stored as the container sees them: ``id_base`` is its root's host id.  Devices and sockets are left out.
+    However deep the image has it: no recursion, and no more than two directories open.
     """
-    for name in os.listdir(source):
-        _copy_one(source, target, name, id_base)
-    found = os.fstat(source)
-    os.fchown(target, *_owner(found, id_base))
-    os.fchmod(target, stat.S_IMODE(found.st_mode))
+    pending = [""]
+    while pending:
+        path = pending.pop()
+        reading = open_beneath(source, path, _DIRECTORY, resolve=STRICT)
+        try:
+            writing = open_beneath(target, path, _DIRECTORY, resolve=STRICT)
+            try:
+                for name in os.listdir(reading):
+                    if _copy_one(reading, writing, name, id_base):
+                        pending.append(f"{path}/{name}" if path else name)
+                found = os.fstat(reading)
+                os.fchown(writing, *_owner(found, id_base))
+                os.fchmod(writing, stat.S_IMODE(found.st_mode))
+            finally:
+                os.close(writing)
+        finally:
+            os.close(reading)
 
 
-def _copy_one(source: int, target: int, name: str, id_base: int) -> None:
+def _copy_one(source: int, target: int, name: str, id_base: int) -> bool:
+    """Returns whether it is a directory, which is made but not filled."""
     found = os.stat(name, dir_fd=source, follow_symlinks=False)
     if stat.S_ISDIR(found.st_mode):
         os.mkdir(name, 0o700, dir_fd=target)
-        inner_source = os.open(name, _DIRECTORY, dir_fd=source)
-        inner_target = os.open(name, _DIRECTORY, dir_fd=target)
-        try:
-            _copy(inner_source, inner_target, id_base)
-        finally:
-            os.close(inner_source)
-            os.close(inner_target)
-    elif stat.S_ISLNK(found.st_mode):
+        return True
+    if stat.S_ISLNK(found.st_mode):
         os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
         os.chown(name, *_owner(found, id_base), dir_fd=target, follow_symlinks=False)
     elif stat.S_ISREG(found.st_mode):
         _copy_file(source, target, name, found, id_base)
+    return False
 
 
 def _copy_file(source: int, target: int, name: str, found: os.stat_result, id_base: int) -> None:

@@ -18,6 +18,7 @@ import stat
 import termios
 from typing import Any
 
+from lxcwrap.kernel import capabilities
 from lxcwrap.kernel.beneath import open_beneath
 from lxcwrap.runtime import cgroups, executable, frames, users
 
@@ -25,7 +26,6 @@ _NAMESPACES = 0x20000 | 0x2000000 | 0x4000000 | 0x8000000 | 0x20000000 | 0x40000
 _NEWUSER = 0x10000000
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_SET_PDEATHSIG = 24, 38, 22, 1
 _SECCOMP_MODE_FILTER = 2
-_CAPABILITY_VERSION_3 = 0x20080522
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441  # ioctl_tty(2)
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -172,6 +172,9 @@ class _Entry:
             if self.wish["tty"]:
                 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
             self._confine()
+            # /proc/self/fd leads out of the container as long as a directory of the host's is open
+            os.closerange(3, failure)
+            os.closerange(failure + 1, 1 << 20)
             os.chdir(self.working_dir)
             # not execvpe: it imports a module, from the container's files by now
             os.execve(self.program, self.wish["argv"], self.env)
@@ -199,6 +202,8 @@ class _Entry:
         os.setgroups(self.identity.groups)
         os.setresgid(self.identity.gid, self.identity.gid, self.identity.gid)
         os.setresuid(self.identity.uid, self.identity.uid, self.identity.uid)
+        if not self.wish["privileged"]:
+            capabilities.give_up(self.plan["confinement"]["dropped"])  # before anything of the container's is looked up
 
 
 def _prctl(what: str, option: int, *arguments: object) -> None:

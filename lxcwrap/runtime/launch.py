@@ -11,6 +11,7 @@ import os
 import struct
 from typing import Any
 
+from lxcwrap.kernel import capabilities
 from lxcwrap.runtime import executable, users
 from lxcwrap.runtime.rootfs import Rootfs
 
@@ -73,22 +74,31 @@ def check_command(plan: dict[str, Any], rootfs: Rootfs) -> str:
     return executable.check(rootfs.root_fd, plan.get("command", plan["argv"])[0], path, plan["working_dir"])
 
 
-def needs_switch(plan: dict[str, Any], identity: users.Identity) -> bool:
-    """Whether the process has groups that liblxc cannot give it: supplementary ones, in a user namespace."""
-    return plan["id_base"] is not None and bool(set(identity.groups) - {identity.gid})
+def settled(plan: dict[str, Any], identity: users.Identity, command_path: str, working_dir: str) -> dict[str, Any]:
+    """The plan as liblxc is to carry it out, once it is known whom the process runs as.
+
+    ``working_dir`` is what liblxc may enter (``Rootfs.settled``).  A first program takes on what liblxc cannot give:
+    supplementary groups in a user namespace, any other directory.  Raises executable.CannotExecute or OSError.
+    """
+    groups = plan["id_base"] is not None and bool(set(identity.groups) - {identity.gid})
+    settled = {**plan, "entered": working_dir or "/", "switched": groups or not working_dir}
+    return _with_switch(settled, identity, command_path, not working_dir) if settled["switched"] else settled
 
 
-def with_switch(plan: dict[str, Any], identity: users.Identity, command_path: str) -> dict[str, Any]:
-    """The plan with a first program that takes on the identity.  Raises executable.CannotExecute or OSError."""
+def _with_switch(plan: dict[str, Any], identity: users.Identity, command_path: str, enters: bool) -> dict[str, Any]:
+    """The plan with a first program that takes on the identity and ``enters`` the working directory."""
     from lxcwrap.runtime import switch
 
     machine = os.uname().machine
     if machine not in switch.MACHINES:
-        raise executable.CannotExecute(f"no supplementary groups in a user namespace on {machine} (--userns=host)", 125)
+        what = f"no working directory {plan['working_dir']}" if enters else "no supplementary groups"
+        why = "in a volume or a kernel file system" if enters else "in a user namespace (--userns=host)"
+        raise executable.CannotExecute(f"{what} {why} on {machine}", 125)
     kept, added = _capabilities(plan["items"], switch.CAPABILITIES)
     path = plan["directory"] + "/switch"
+    entered = plan["working_dir"] if enters else ""
     with open(path, "wb") as stream:
-        stream.write(switch.program(machine, identity.uid, identity.gid, identity.groups, added))
+        stream.write(switch.program(machine, identity.uid, identity.gid, identity.groups, added, entered))
     os.chmod(path, 0o755)
     tool = ["lxc.mount.entry", f"{path} {_SWITCH.lstrip('/')} none bind,ro,create=file 0 0"]
     at = plan.get("prefix", 0)
@@ -111,11 +121,11 @@ def _capabilities(items: list[list[str]], needed: tuple[str, ...]) -> tuple[list
 def items(plan: dict[str, Any], identity: users.Identity) -> list[list[str]]:
     """The plan's liblxc items and those that only the rootfs could tell."""
     found = list(plan["items"])
-    if not needs_switch(plan, identity):
+    if not plan["switched"]:
         found += [["lxc.init.uid", str(identity.uid)], ["lxc.init.gid", str(identity.gid)]]
         if identity.groups:
             found.append(["lxc.init.groups", ",".join(map(str, identity.groups))])
-    found.append(["lxc.init.cwd", plan["working_dir"]])
+    found.append(["lxc.init.cwd", plan["entered"]])
     environment = list(plan["env"])
     if not any(item.startswith("HOME=") for item in environment):
         environment.append(f"HOME={identity.home}")
@@ -146,6 +156,7 @@ def _run(plan: dict[str, Any], identity: users.Identity, stdio: tuple[int, int, 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != parent:
         return 1
+    capabilities.give_up(())  # what the caller could pass on is not the container's
     for number, descriptor in enumerate(stdio):
         os.dup2(descriptor, number)
     os.closerange(3, 1 << 20)  # the other ends of the pipes: open here, they would never be at their end

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxcwrap.errors import NotFound, RuntimeFailure
 from lxcwrap.kernel import files
-from lxcwrap.model.container import ContainerConfig, Device, LogConfig, Mount, MountKind, RestartPolicy
+from lxcwrap.model.container import ContainerConfig, Device, LogConfig, Mount, RestartPolicy
 from lxcwrap.runtime import apparmor, config, host, namespaces, policy, seccomp
 
 if TYPE_CHECKING:
     from lxcwrap.runtime.step import Step
 
 _PROFILES = "/run/lxcwrap/seccomp"
+_FOLDERS = "/run/lxcwrap/cgroups"
 INITS = ("/usr/bin/tini-static", "/usr/bin/catatonit", "/usr/libexec/podman/catatonit")
 INIT_TARGET = "/dev/.lxcwrap/init"
 SHELLS = ("/usr/bin/busybox", "/bin/busybox")  # busybox-static
@@ -72,7 +73,14 @@ def items(
     facts = host.facts()
     security = wanted.security
     found = config.base(directory, hostname, id_base)
-    found += config.kernel_filesystems(security, directory, system=wanted.system, own_network=own, id_base=id_base)
+    found += config.kernel_filesystems(
+        security,
+        directory,
+        system=wanted.system,
+        own_network=own,
+        id_base=id_base,
+        groups=_control_groups(facts),
+    )
     if wanted.namespaces.ipc in namespaces.OWN:
         found += config.shared_memory(wanted.resources.shm_size)
     elif wanted.namespaces.ipc == "host":
@@ -89,8 +97,7 @@ def items(
         found.append(("lxc.seccomp.profile", profile))
     found += config.devices(security, facts, device_numbers(security.devices))
     found += [
-        config.device_node(f"{directory}/devices/{number}" if id_base is not None else device.source, device)
-        for number, device in enumerate(security.devices)
+        config.device_node(f"{directory}/devices/{number}", device) for number, device in enumerate(security.devices)
     ]
     found += config.limits(wanted.resources, facts)
     found += _sysctls(config.sysctls(security, own_network=own), directory)
@@ -98,6 +105,35 @@ def items(
     if wanted.system:
         found += [("lxc.signal.halt", "SIGRTMIN+3"), ("lxc.signal.reboot", "SIGINT")]
     return found + (network or [("lxc.net.0.type", "empty")])
+
+
+def _control_groups(facts: config.Host) -> list[tuple[str, str]] | None:
+    """The mounts of cgroup v1, on a folder that is made once; None with v2, where liblxc's own will do."""
+    if not facts.hierarchies:
+        return None
+    names = [config.hierarchy_name(options) for options in facts.hierarchies]
+    folder = f"{_FOLDERS}/{zlib.crc32(' '.join(names).encode()):08x}"
+    if not os.path.isdir(folder):
+        _make_folder(folder, names)
+    return config.control_groups(facts.hierarchies, folder)
+
+
+def _make_folder(folder: str, names: list[str]) -> None:
+    """An empty directory for each, and a link for each controller that shares one (``cpu`` to ``cpu,cpuacct``)."""
+    import shutil
+    import tempfile
+
+    os.makedirs(_FOLDERS, 0o755, exist_ok=True)
+    staged = tempfile.mkdtemp(dir=_FOLDERS)
+    os.chmod(staged, 0o755)
+    for name in names:
+        os.mkdir(f"{staged}/{name}", 0o755)
+        for controller in name.split(",") if "," in name else ():
+            os.symlink(name, f"{staged}/{controller}")
+    try:
+        os.rename(staged, folder)
+    except OSError:  # another command was quicker
+        shutil.rmtree(staged)
 
 
 def _sysctls(lines: str, directory: str) -> list[tuple[str, str]]:
@@ -112,14 +148,16 @@ def _sysctls(lines: str, directory: str) -> list[tuple[str, str]]:
 
 
 def own_devices(devices: tuple[Device, ...], id_base: int | None) -> list[dict[str, Any]]:
-    """The nodes that the supervisor makes: in a user namespace the host's own belong to nobody."""
-    if id_base is None:
-        return []
+    """The nodes that the supervisor makes.
+
+    In a user namespace the host's own belong to nobody; without one the container could change their owner and mode.
+    """
     device_numbers(devices)  # says what is wrong with one
     nodes = []
     for device in devices:
         found = os.stat(device.source)
-        nodes.append({"mode": found.st_mode, "number": found.st_rdev})
+        uid, gid = (found.st_uid, found.st_gid) if id_base is None else (id_base, id_base)
+        nodes.append({"mode": found.st_mode, "number": found.st_rdev, "uid": uid, "gid": gid})
     return nodes
 
 
@@ -148,12 +186,14 @@ def mounts(wanted: tuple[Mount, ...], sources: dict[Mount, dict[str, Any]]) -> l
 
 
 def late(wanted: tuple[Mount, ...], sources: dict[Mount, dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the supervisor makes ready for liblxc to mount, in the order of ``config.late_mounts``."""
-    return [
-        _mount(each, sources)
-        for each in wanted
-        if config.belongs_late(each.target) and each.kind is not MountKind.TMPFS
-    ]
+    """What the supervisor makes ready for liblxc to mount, in the order of ``config.late_mounts``; then what goes
+    onto that."""
+    outermost, inner = config.late(wanted)
+    found = [_mount(each, sources) for each in outermost]
+    for each, number in inner:
+        inside = each.target.removeprefix(outermost[number].target)
+        found.append({**_mount(each, sources), "onto": number, "inside": inside, "copy_up": ""})
+    return found
 
 
 def _mount(mount: Mount, sources: dict[Mount, dict[str, Any]]) -> dict[str, Any]:

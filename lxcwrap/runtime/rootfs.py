@@ -10,13 +10,13 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from lxcwrap.kernel import mount
-from lxcwrap.kernel.beneath import make_directories, open_beneath, open_root
+from lxcwrap.kernel.beneath import RESOLVE_NO_XDEV, STRICT, make_directories, open_beneath, open_root
 
 _TMPFS_FLAGS = {
     "nosuid": mount.MOUNT_ATTR_NOSUID, "nodev": mount.MOUNT_ATTR_NODEV, "noexec": mount.MOUNT_ATTR_NOEXEC,
@@ -79,7 +79,7 @@ class Rootfs:
             os.close(tree)
 
     def _make_devices(self, nodes: list[dict[str, int]]) -> None:
-        """Device nodes that belong to the container's root, on a tmpfs of the host's making."""
+        """Device nodes of the container's own, on a tmpfs of the host's making."""
         place = self.plan["directory"] + "/devices"
         os.makedirs(place, 0o755, exist_ok=True)
         mount.mount("tmpfs", place, "tmpfs", mount.MS_NOSUID | mount.MS_NOEXEC, "mode=755,size=64k")
@@ -87,7 +87,7 @@ class Rootfs:
             path = f"{place}/{number}"
             os.mknod(path, node["mode"], node["number"])
             os.chmod(path, stat.S_IMODE(node["mode"]))
-            os.chown(path, self.id_base or 0, self.id_base or 0)
+            os.chown(path, node["uid"], node["gid"])
 
     def _make_late(self, items: list[dict[str, Any]]) -> None:
         """What liblxc is to bind below /dev, /proc and /sys, mounted at a place of the container's directory."""
@@ -96,19 +96,32 @@ class Rootfs:
         mount.mount("tmpfs", place, "tmpfs", mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC, "mode=755,size=64k")
         for number, item in enumerate(items):
             with _explained(item):
-                if item.get("filesystem"):
-                    self._attach(item)
-                tree = self._bind(item)
-                try:
-                    path = f"{place}/{number}"
-                    if stat.S_ISDIR(os.fstat(tree).st_mode):
-                        os.mkdir(path)
-                    else:
-                        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-                        self._mark_file(path)
-                    mount.move_mount(tree, path)
-                finally:
-                    os.close(tree)
+                if "onto" in item:
+                    self._mount_onto(f"{place}/{item['onto']}", item)
+                else:
+                    self._mount_at(f"{place}/{number}", item)
+
+    def _mount_at(self, path: str, item: dict[str, Any]) -> None:
+        if item.get("filesystem"):
+            self._attach(item)
+        tree = self._bind(item)
+        try:
+            if stat.S_ISDIR(os.fstat(tree).st_mode):
+                os.mkdir(path)
+            else:
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+                self._mark_file(path)
+            mount.move_mount(tree, path)
+        finally:
+            os.close(tree)
+
+    def _mount_onto(self, path: str, item: dict[str, Any]) -> None:
+        """Onto what is mounted already: its links lead to what is in it."""
+        root = open_root(path)
+        try:
+            self._mount_one(item, root, item["inside"])
+        finally:
+            os.close(root)
 
     def _mark_file(self, path: str) -> None:
         """Have liblxc make a file where it mounts this one."""
@@ -116,14 +129,15 @@ class Rootfs:
             if entry[1].startswith(path + " "):
                 entry[1] = entry[1].replace("create=dir", "create=file")
 
-    def _mount_one(self, item: dict[str, Any]) -> None:
+    def _mount_one(self, item: dict[str, Any], root: int = -1, path: str = "") -> None:
+        """At its target in the rootfs, or at ``path`` beneath an open ``root``."""
         if item.get("filesystem"):
             self._attach(item)
         if item.get("copy_up"):
             self._fill(item)
         tree = self._tmpfs(item) if item["kind"] == "tmpfs" else self._bind(item)
         try:
-            target = self._target(item["target"], directory=stat.S_ISDIR(os.fstat(tree).st_mode))
+            target = self._target(path or item["target"], directory=stat.S_ISDIR(os.fstat(tree).st_mode), root=root)
             try:
                 mount.move_mount_onto(tree, target)
             finally:
@@ -239,27 +253,31 @@ class Rootfs:
             if error.errno not in (errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP):
                 raise
 
-    def _target(self, path: str, *, directory: bool) -> int:
-        """An O_PATH descriptor of the mount point, made if missing, resolved beneath the rootfs."""
+    def _target(self, path: str, *, directory: bool, root: int = -1) -> int:
+        """An O_PATH descriptor of the mount point, made if missing, resolved beneath the rootfs or another ``root``."""
+        return self._in_volumes_too(lambda: self._made_target(root if root >= 0 else self.root_fd, path, directory))
+
+    def _in_volumes_too(self, make: Callable[[], int]) -> int:
+        """Make something; anew as the container's root in an idmapped volume, where the host's root is nobody."""
         try:
-            return self._made_target(path, directory)
+            return make()
         except OSError as error:
             if error.errno != errno.EOVERFLOW:
                 raise
-        _act_as(self.id_base or 0)  # it is to be made in an idmapped volume, where the host's root is nobody
+        _act_as(self.id_base or 0)
         try:
-            return self._made_target(path, directory)
+            return make()
         finally:
             _act_as(0)
 
-    def _made_target(self, path: str, directory: bool, links: int = 0) -> int:
+    def _made_target(self, root: int, path: str, directory: bool, links: int = 0) -> int:
         try:
-            return open_beneath(self.root_fd, path, os.O_PATH)
+            return open_beneath(root, path, os.O_PATH)
         except FileNotFoundError:
             pass
         owner = self.id_base or 0
         parent, _, name = path.rstrip("/").rpartition("/")
-        holder = make_directories(self.root_fd, path if directory else parent, owner, owner)
+        holder = make_directories(root, path if directory else parent, owner, owner)
         self.made.append(path)
         if directory:
             return holder
@@ -273,7 +291,7 @@ class Rootfs:
             if links > 8:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
             followed = os.path.join(parent, os.readlink(name, dir_fd=holder))
-            return self._made_target(followed, False, links + 1)
+            return self._made_target(root, followed, False, links + 1)
         finally:
             os.close(holder)
 
@@ -287,14 +305,42 @@ class Rootfs:
             return stream.read(8 * 1024 * 1024) if stat.S_ISREG(os.fstat(descriptor).st_mode) else ""
 
     def make_working_directory(self, path: str, uid: int, gid: int) -> None:
-        """Docker makes a missing working directory."""
+        """Docker makes a missing working directory; what liblxc mounts has its own."""
         owner = self.id_base or 0
-        os.close(make_directories(self.root_fd, path, owner + uid, owner + gid))
+        if not _is_liblxcs(os.path.normpath(path)):
+            owners = owner + uid, owner + gid
+            os.close(self._in_volumes_too(lambda: make_directories(self.root_fd, path, *owners)))
+
+    def settled(self, path: str) -> str:
+        """The path, without links, of a directory that nobody can exchange for another before the container runs.
+
+        '' when there is none such: while liblxc enters it, ``/proc/self/fd/7`` is a directory of the host's, and
+        whoever shares a volume may put a link to that there.
+        """
+        try:
+            found = open_beneath(self.root_fd, path, os.O_PATH | os.O_DIRECTORY)
+        except OSError:
+            return ""
+        try:
+            real = os.readlink(f"/proc/self/fd/{found}").removeprefix(os.readlink(f"/proc/self/fd/{self.root_fd}"))
+        finally:
+            os.close(found)
+        above = os.path.dirname(real).lstrip("/")
+        try:
+            os.close(open_beneath(self.root_fd, above, os.O_PATH, resolve=STRICT | RESOLVE_NO_XDEV))
+        except OSError:  # in a volume
+            return ""
+        return "" if _is_liblxcs(real) else real or "/"
 
     def unmount(self) -> None:
         """Take everything down and remove the empty mount points that were made."""
         os.close(self.root_fd)
         mount.umount(self.path, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+
+
+def _is_liblxcs(path: str) -> bool:
+    """Whether it is in what liblxc mounts over the rootfs."""
+    return path.startswith(("/dev/", "/proc/", "/sys/"))
 
 
 @contextmanager
@@ -315,7 +361,11 @@ def _explained(item: dict[str, Any]) -> Iterator[None]:
 
 
 def _act_as(identity: int) -> None:
-    """setfsuid(2) and setfsgid(2)."""
+    """setfsuid(2) and setfsgid(2), with all capabilities: what is made may be for another user."""
     libc = ctypes.CDLL(None)
     libc.setfsgid(identity)
     libc.setfsuid(identity)
+    if identity:
+        from lxcwrap.kernel import capabilities
+
+        capabilities.regain()

@@ -130,10 +130,7 @@ class Session:
         self.rootfs.mount()
         self.identity = launch.identify(plan, self.rootfs)
         self.rootfs.make_working_directory(plan["working_dir"], self.identity.uid, self.identity.gid)
-        command_path = launch.check_command(plan, self.rootfs)
-        self.started = plan  # what liblxc is given
-        if launch.needs_switch(plan, self.identity):
-            self.started = launch.with_switch(plan, self.identity, command_path)
+        self.command_path = launch.check_command(plan, self.rootfs)
         if plan.get("read_only"):
             self.rootfs.seal()
 
@@ -151,6 +148,8 @@ class Session:
             os.unlink(plan["directory"] + "/lxc.log")
         except FileNotFoundError:
             pass
+        entered = self.rootfs.settled(plan["working_dir"])  # asked again: the last run may have put a link there
+        self.started = launch.settled(plan, self.identity, self.command_path, entered)  # what liblxc is given
         self.monitor = launch.Monitor(plan["lxcpath"])
         self.watch(self.monitor.descriptor, self._heard)
         stdio, console = self.streams.open()

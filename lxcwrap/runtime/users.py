@@ -5,6 +5,8 @@ Source: passwd(5), group(5); the forms of ``--user`` are Docker's.
 
 from __future__ import annotations
 
+_IDS = 2**31
+
 
 class UnknownUser(Exception):
     """The rootfs has no such user or group; the message is one line."""
@@ -46,7 +48,7 @@ def _table(text: str, width: int) -> list[list[str]]:
     rows = []
     for line in text.splitlines():
         row = line.split(":")
-        if len(row) >= width - 1 and row[2].isdigit() and (width != 7 or row[3].isdigit()):
+        if len(row) >= width - 1 and _is_id(row[2]) and (width != 7 or _is_id(row[3])):
             rows.append(row + [""] * (width - len(row)))
     return rows
 
@@ -55,15 +57,20 @@ def _find(rows: list[list[str]], name: str) -> list[str] | None:
     for row in rows:
         if row[0] == name:
             return row
-    if name.isdigit():
+    if _is_id(name):
         for row in rows:
             if int(row[2]) == int(name):
                 return row
     return None
 
 
+def _is_id(text: str) -> bool:
+    """Whether it is a number that the kernel takes for an id: the image's files may say anything."""
+    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < _IDS
+
+
 def _number(text: str, what: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) < 2**31:
+    if _is_id(text):
         return int(text)
     place = "passwd" if what == "user" else "group"
     raise UnknownUser(f"unable to find {what} {text}: no matching entries in {place} file")
