@@ -24,6 +24,7 @@ GREETING = b"lxcwrap remote end %d\n" % PROTOCOL
 _NOISE = 1 << 16  # bytes that a login shell may print before the greeting
 _PIECE = 1 << 16
 _PROGRAM = "lxcwrap remote-end"
+_ASKED = "lxcwrap asks for a password:"  # sudo's prompt
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class Request:
 class Channel(Protocol):
     """What is used of paramiko's."""
 
+    def fileno(self) -> int: ...
+    def recv_stderr_ready(self) -> bool: ...
     def recv(self, nbytes: int) -> bytes: ...
     def recv_stderr(self, nbytes: int) -> bytes: ...
     def sendall(self, s: bytes) -> None: ...
@@ -91,13 +94,13 @@ def begin(connection: Connection, ask: Ask) -> tuple[Channel, bytes]:
     ``ask`` is asked for sudo's password where it wants one.  Raises Unreachable.
     """
     channel = connection.start(f"sudo -n {_PROGRAM}" if connection.needs_sudo else _PROGRAM)
-    rest = _greeted(channel)
+    rest, said = _greeted(channel)
     if rest is not None:
         return channel, rest
-    said, status = _rest_of(channel)
-    if connection.needs_sudo and "password" in said:
+    words, status = _rest_of(channel, said)
+    if connection.needs_sudo and "password" in words:
         return _with_password(connection, ask)
-    raise _refusal(connection.name, said, status)
+    raise _refusal(connection.name, words, status)
 
 
 def _with_password(connection: Connection, ask: Ask) -> tuple[Channel, bytes]:
@@ -107,28 +110,40 @@ def _with_password(connection: Connection, ask: Ask) -> tuple[Channel, bytes]:
             f"{connection.name}: sudo wants a password there, and nobody is here to give it",
             hint="let the user there run lxcwrap without one, or log in as root",
         )
-    channel = connection.start(f"sudo -S -p '' {_PROGRAM}")
+    channel = connection.start(f"sudo -S -p '{_ASKED}' {_PROGRAM}")
     channel.sendall(password.encode() + b"\n")
-    rest = _greeted(channel)
-    if rest is None:
-        said, status = _rest_of(channel)
-        raise _refusal(connection.name, said, status)
-    return channel, rest
+    rest, said = _greeted(channel)
+    if rest is not None:
+        return channel, rest
+    if said.count(_ASKED.encode()) > 1:
+        channel.close()
+        raise Unreachable(f"{connection.name}: sudo does not take the password")
+    raise _refusal(connection.name, *_rest_of(channel, said.replace(_ASKED.encode(), b"")))
 
 
-def _greeted(channel: Channel) -> bytes | None:
-    """What follows the greeting; None when there is none.  What a login shell printed before it is dropped."""
-    received = b""
-    while GREETING not in received:
+def _greeted(channel: Channel) -> tuple[bytes | None, bytes]:
+    """What follows the greeting (None: there is none), and what was said on standard error.
+
+    What a login shell printed before the greeting is dropped.  sudo that asks again will not greet.
+    """
+    received, said = b"", b""
+    while True:
+        select.select([channel], [], [])
+        if channel.recv_stderr_ready():
+            said += channel.recv_stderr(_PIECE)
+            if said.count(_ASKED.encode()) > 1:
+                return None, said
+            continue
         piece = channel.recv(_PIECE)
-        if not piece or len(received) > _NOISE:
-            return None
         received += piece
-    return received.partition(GREETING)[2]
+        if GREETING in received:
+            return received.partition(GREETING)[2], said
+        if not piece or len(received) > _NOISE:
+            return None, said
 
 
-def _rest_of(channel: Channel) -> tuple[str, int]:
-    said = b""
+def _rest_of(channel: Channel, said: bytes) -> tuple[str, int]:
+    """Everything that was said on standard error, and the exit status."""
     while len(said) < _NOISE:
         piece = channel.recv_stderr(_PIECE)
         if not piece:
@@ -145,8 +160,6 @@ def _refusal(name: str, said: str, status: int) -> Unreachable:
         return Unreachable(f"{name} has no lxcwrap", hint=f"lxcwrap host setup {name} installs it")
     if "remote-end" in said:
         return too_old(name)
-    if "try again" in said.lower() or "incorrect password" in said.lower():
-        return Unreachable(f"{name}: sudo does not take the password")
     return Unreachable(f"{name}: lxcwrap cannot be started there: {lines[-1]:.300}")
 
 
