@@ -8,6 +8,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lxcwrap.errors import LxcwrapError
 from lxcwrap.model.paths import Paths
 
 
@@ -93,8 +94,8 @@ def _problems(disk_free: int) -> list[str]:
         from lxcwrap.runtime import lxc
 
         lxc.load()
-    except Exception as error:
-        found.append(f"liblxc does not load: {getattr(error, 'message', error)}")
+    except LxcwrapError as error:
+        found.append(error.message)
     for program, package in (("nft", "nftables"), ("dnsmasq", "dnsmasq-base"), ("newuidmap", "uidmap")):
         if not shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
             found.append(f"there is no {program} (package {package})")

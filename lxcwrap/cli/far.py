@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +22,9 @@ from lxcwrap.errors import LxcwrapError, UsageError
 from lxcwrap.model import hosts as model
 from lxcwrap.model.hosts import Host
 
+if TYPE_CHECKING:
+    from lxcwrap.archive.compression import Sink
+
 _TERMINAL = ("login", "pull", "push", "attach", "top", "stats", "search")  # have one there when there is one here
 _LIVE = ("run", "exec", "start")  # have one there when they are given one
 
@@ -31,10 +36,9 @@ def run(arguments: Sequence[str], text: str) -> int:
     before, names, command, rest = _resolve(arguments)
     line = far_files.rewrite(names, command, rest)
     chosen = model.select(hosts.read(), text)
-    words = (*before, *line.words)
     if len(chosen) == 1:
-        return _on_one(chosen[0], far.Request(words, *_terminal(names, line)), line)
-    return _on_all(chosen, far.Request(words), line)
+        return _on_one(chosen[0], before, far.Request((), *_terminal(names, line)), line)
+    return _on_all(chosen, far.Request((*before, *line.words)), line)
 
 
 def _resolve(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...], click.Command, list[str]]:
@@ -76,7 +80,7 @@ def _terminal(names: tuple[str, ...], line: far_files.Line) -> tuple[str, tuple[
     wanted = (
         name in _TERMINAL or (name in _LIVE and "--tty" in line.flags) or (name == "start" and "--attach" in line.flags)
     )
-    if not wanted or line.input or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not wanted or line.input or line.copied[0] or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return "", (0, 0)
     return os.environ.get("TERM", "xterm"), terminal_size() or (24, 80)
 
@@ -98,20 +102,42 @@ class _Streams:
         write_all(2, content)
 
 
-def _on_one(host: Host, request: far.Request, line: far_files.Line) -> int:
+def _on_one(host: Host, before: list[str], request: far.Request, line: far_files.Line) -> int:
     from lxcwrap.cli.written import written
     from lxcwrap.remote import ssh
 
     ask = Keyboard()
-    with ssh.connect(host, ask) as connection:
+    with ssh.connect(host, ask) as connection, far_files.opened(line, 0) as (stdin, words):
+        request = replace(request, words=(*before, *words))
+        if line.copied[0] and not line.sent:
+            return _received(connection, request, line, ask)
         if not line.output:
-            with far_files.opened(line, 0) as stdin:
-                return far.Interactive(connection, request, _Streams(1), ask).run(stdin)
-        with written(line.output) as stream, far_files.opened(line, -1) as stdin:
-            code = far.Interactive(connection, request, _Sink(stream.write), ask).run(stdin)
+            return far.Interactive(connection, request, _Streams(1), ask).run(stdin)
+        with written(line.output) as stream:
+            code = far.Interactive(connection, request, _Sink(stream.write), ask).run(-1)
             if code:
                 raise click.exceptions.Exit(code)  # and nothing is written
             return code
+
+
+def _received(connection: far.Connection, request: far.Request, line: far_files.Line, ask: Keyboard) -> int:
+    """``cp`` from there to here."""
+    from lxcwrap.actions import far_files as streams
+    from lxcwrap.archive.pipeline import transfer
+
+    codes: list[int] = []
+    source, target = line.copied
+
+    def produce(out: Sink) -> None:
+        codes.append(far.run(connection, request, _Sink(out.write), ask))
+
+    try:
+        transfer(produce, lambda stream: streams.place(stream, source, target, archive="--archive" in line.flags))
+    except LxcwrapError:
+        if not codes or not codes[0]:
+            raise
+        return codes[0]  # what went wrong there has been said
+    return codes[0]
 
 
 class _Sink(_Streams):
@@ -129,7 +155,7 @@ def _on_all(chosen: tuple[Host, ...], request: far.Request, line: far_files.Line
     """Side by side, without input; a summary of what failed."""
     if {"--interactive", "--tty"} & line.flags:
         raise UsageError("-i and -t go to one host", hint="name one with -H")
-    if line.output or line.input or line.context:
+    if line.output or line.input or line.context or line.copied[0]:
         raise UsageError("files go to and come from one host", hint="name one with -H")
     from lxcwrap.actions import hosts
     from lxcwrap.remote import ssh  # once, before the threads

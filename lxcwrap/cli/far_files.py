@@ -7,13 +7,14 @@ Files that options name are read here and sent along; what would be written ther
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import click
 
+from lxcwrap.actions.copy_paths import contents_only, split
 from lxcwrap.actions.far import File, Word
 from lxcwrap.errors import NotFound, Unsupported
 
@@ -41,6 +42,9 @@ class Line:
     input: str = ""  # a file to be standard input
     output: str = ""  # a file that standard output goes into
     context: str = ""  # a folder whose tar is standard input
+    dockerfile: str = ""  # of that context
+    copied: tuple[str, str] = ("", "")  # the two words of cp, where one is a path of here
+    sent: bool = False  # that path is the first
     flags: frozenset[str] = frozenset()  # the options that were given, by their long names
 
 
@@ -63,6 +67,8 @@ def rewrite(names: tuple[str, ...], command: click.Command, arguments: list[str]
             words.append(File(f"{part.option}=", _content(part.value)))
         elif part.option and part.option in (*out, *into):
             found["output" if part.option in out else "input"] = part.value
+        elif part.option == "--file" and known == "build":
+            found["dockerfile"] = part.value
         elif part.option and part.option == _ASIDE.get(known):
             raise Unsupported(f"{part.option} is not there with -H: the command runs on another host")
         else:
@@ -85,15 +91,31 @@ def _with_arguments(
             found["input"], words[place] = source, "-"
     elif known == "build" and first not in ("", "-") and "://" not in first:
         context, words[positions[0]] = first, "-"
-    elif known in ("cp", "volume cp"):
-        for place in positions:
-            text = str(words[place])
-            if text != "-" and (":" not in text or text.startswith((".", "/"))):
-                raise Unsupported(
-                    f"{known} of local files is not there with -H",
-                    hint="give - for a tar on standard input or output: tar c FILE | lxcwrap -H HOST cp - NAME:PATH",
-                )
-    return Line(tuple(words), found.get("input", ""), found.get("output", ""), context, flags)
+        return Line(tuple(words), context=context, dockerfile=found.get("dockerfile", ""), flags=flags)
+    elif known in ("cp", "volume cp") and len(positions) == 2:
+        return _copied(known, words, positions, flags)
+    if "dockerfile" in found:
+        words[len(known.split()) : len(known.split())] = ["--file", found["dockerfile"]]
+    return Line(tuple(words), found.get("input", ""), found.get("output", ""), flags=flags)
+
+
+def _copied(known: str, words: list[Word], positions: list[int], flags: frozenset[str]) -> Line:
+    """``cp``: what is local goes as a tar, or comes as one."""
+    source, target = (str(words[place]) for place in positions)
+    (from_name, _), (to_name, _) = split(source), split(target)
+    if bool(from_name) == bool(to_name):
+        return Line(tuple(words), flags=flags)  # refused there as it is here
+    if from_name:
+        if target == "-":
+            return Line(tuple(words), flags=flags)
+        words[positions[1]] = "-"
+        return Line(tuple(words), flags=flags, copied=(source, target))
+    if source == "-":
+        return Line(tuple(words), flags=flags)
+    kept = [word for word in words if word in ("-a", "--archive", "-q", "--quiet")]
+    name = source.rstrip("/") if not contents_only(source) else "."
+    receive = ["receive", *(["--volume"] if known.startswith("volume") else []), *kept, os.path.basename(name), target]
+    return Line(tuple(receive), flags=flags, copied=(source, target), sent=True)
 
 
 @dataclass(frozen=True)
@@ -167,27 +189,35 @@ def _content(path: str) -> bytes:
 
 
 @contextmanager
-def opened(line: Line, stdin: int) -> Iterator[int]:
-    """The descriptor that is the command's standard input; -1 for none."""
+def opened(line: Line, stdin: int) -> Iterator[tuple[int, tuple[Word, ...]]]:
+    """The descriptor that is the command's standard input (-1 for none), and the words of the command."""
+    from lxcwrap.actions import far_files
+
     if line.context:
-        with _packed(line.context) as stream:
-            yield stream.fileno()
-        return
-    if not line.input or line.input == "-":
-        yield stdin
-        return
+        with (
+            far_files.build_context(line.context, line.dockerfile, sys.stdin.buffer) as (produce, dockerfile),
+            far_files.written_by(produce) as descriptor,
+        ):
+            yield descriptor, (*line.words, File("--file=", dockerfile))
+    elif line.sent:
+        with far_files.written_by(far_files.source(line.copied[0], follow="--follow-link" in line.flags)) as descriptor:
+            yield descriptor, line.words
+    elif line.copied[0]:
+        yield -1, line.words
+    elif line.input and line.input != "-":
+        with _file(line.input) as descriptor:
+            yield descriptor, line.words
+    else:
+        yield stdin, line.words
+
+
+@contextmanager
+def _file(path: str) -> Iterator[int]:
     try:
-        descriptor = os.open(line.input, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise NotFound(f"open {line.input}: {error.strerror}") from None
+        raise NotFound(f"open {path}: {error.strerror}") from None
     try:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _packed(folder: str) -> Iterator[BinaryIO]:
-    """A pipe that a tar of a build's context comes out of."""
-    raise Unsupported("building a local folder is not there with -H", hint="give - and a tar on standard input")
-    yield

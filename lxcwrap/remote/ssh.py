@@ -182,7 +182,7 @@ def _config(address: str) -> dict[str, Any]:
             found = dict(paramiko.SSHConfig.from_path(path).lookup(address))
         except OSError:
             continue
-        except Exception as error:  # its parser has several kinds of its own
+        except (paramiko.ConfigParseError, paramiko.CouldNotCanonicalize, ValueError) as error:
             raise UsageError(f"{path} cannot be read: {error}", exit_code=1) from None
         if found.get("hostname") == address:  # the answer when nothing is said about it
             found.pop("hostname")

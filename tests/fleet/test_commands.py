@@ -71,6 +71,44 @@ def test_files_of_options_are_of_here(fleet: Fleet, tmp_path: Path) -> None:
     assert refused.code == 1 and "--cidfile" in refused.err
 
 
+def test_copying_both_ways(fleet: Fleet, tmp_path: Path) -> None:
+    fleet("-H", "alpha", "run", "-d", "--name", "box", "busybox", "sleep", "600")
+    (tmp_path / "tree" / "sub").mkdir(parents=True)
+    (tmp_path / "tree" / "sub" / "file").write_text("word\n")
+    fleet("-H", "alpha", "cp", tmp_path / "tree", "box:/srv")
+    fleet("-H", "alpha", "cp", f"{tmp_path}/tree/.", "box:/var")
+    fleet("-H", "alpha", "cp", tmp_path / "tree" / "sub" / "file", "box:/renamed")
+    shown = ("cat", "/srv/sub/file", "/var/sub/file", "/renamed")
+    assert fleet("-H", "alpha", "exec", "box", *shown).out == "word\n" * 3
+    (tmp_path / "back").mkdir()
+    fleet("-H", "alpha", "cp", "box:/srv", tmp_path / "back")
+    fleet("-H", "alpha", "cp", "box:/renamed", tmp_path / "back" / "other")
+    assert (tmp_path / "back" / "srv" / "sub" / "file").read_text() == "word\n"
+    assert (tmp_path / "back" / "other").read_text() == "word\n"
+    missing = fleet("-H", "alpha", "cp", "box:/nosuch", tmp_path, check=False)
+    assert missing.code == 1 and missing.err == "lxcwrap: could not find the file /nosuch in container box\n"
+    assert "no such file" in fleet("-H", "alpha", "cp", "/nosuch", "box:/", check=False).err
+    fleet("-H", "alpha", "rm", "-f", "box")
+
+
+def test_a_build_of_a_folder_of_here(fleet: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("kept\n")
+    (tmp_path / "left").write_text("left\n")
+    (tmp_path / ".dockerignore").write_text("left\nDockerfile\n")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nCOPY . /context\n")
+    fleet("-H", "alpha", "build", "-q", "-t", "built", tmp_path)
+    assert fleet("-H", "alpha", "run", "--rm", "built", "ls", "-A", "/context").lines == [".dockerignore", "kept"]
+    (tmp_path / "elsewhere").mkdir()
+    other = tmp_path / "elsewhere" / "Other"
+    other.write_text("FROM busybox\nCOPY kept /alone\n")
+    fleet("-H", "alpha", "build", "-q", "-t", "built", "-f", other, tmp_path)
+    assert fleet("-H", "alpha", "run", "--rm", "built", "cat", "/alone").out == "kept\n"
+    text = b"FROM busybox\nCOPY nosuch /\n"
+    failed = fleet("-H", "alpha", "build", "-f", "-", tmp_path, input=text, check=False)
+    assert failed.code == 1 and "Dockerfile:2" in failed.err
+    assert "no such directory" in fleet("-H", "alpha", "build", "/nosuch", check=False).err
+
+
 def test_a_terminal_and_its_size(fleet: Fleet) -> None:
     child = fleet.operator.terminal("-H", "alpha", "run", "--rm", "-it", "busybox", "sh", dimensions=(31, 97))
     child.expect("# ")
