@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CACHE, CHECKOUT, SCRATCH, Cli, Result
+from tests.conftest import CACHE, CHECKOUT, SCRATCH, Cli, Result, state_root
 
 PLACE = Path(__file__).parent / "host"
 WRAPPER = '#!/bin/sh\nPYTHONPATH=/opt/checkout exec /usr/bin/python3 -P -m lxcwrap.cli.main "$@"\n'
@@ -85,26 +85,32 @@ def _archive(cli: Cli, debian_archive: str) -> str:
     return str(archive)
 
 
-@pytest.fixture(scope="module")
-def fleet(cli: Cli, debian_archive: str) -> Iterator[Fleet]:
+@pytest.fixture(scope="session")
+def fleet(debian_archive: str) -> Iterator[Fleet]:
     """Three hosts with lxcwrap, enrolled, and a fourth without, not enrolled."""
-    cli("load", "-i", _archive(cli, debian_archive))
-    home = SCRATCH / f"fleet-{os.getpid()}"
-    home.mkdir(parents=True)
-    made = Fleet(cli, home)
+    with state_root("fleet") as root:
+        home = SCRATCH / f"fleet-home-{os.getpid()}"
+        home.mkdir(parents=True)
+        try:
+            yield from _made(Fleet(Cli(root), home), debian_archive)
+        finally:
+            subprocess.run(["rm", "-rf", home], check=False)
+
+
+def _made(fleet: Fleet, debian_archive: str) -> Iterator[Fleet]:
+    fleet.outer("load", "-i", _archive(fleet.outer, debian_archive))
     try:
         for name in ("alpha", "beta", "gamma", "bare"):
-            made.start(name)
+            fleet.start(name)
         for name in ("alpha", "beta", "gamma"):
-            made.equip(name)
-        for name in made.addresses:
-            made.answers(name)
-        made.enrol("alpha", "--label", "zone=a")
-        made.enrol("beta", "--label", "zone=b")
-        made.enrol("gamma", "--label", "zone=b")
-        yield made
+            fleet.equip(name)
+        for name in fleet.addresses:
+            fleet.answers(name)
+        fleet.enrol("alpha", "--label", "zone=a")
+        fleet.enrol("beta", "--label", "zone=b")
+        fleet.enrol("gamma", "--label", "zone=b")
+        yield fleet
     finally:
-        for name in made.addresses:
-            cli("exec", name, "sh", "-c", "lxcwrap rm -f $(lxcwrap ps -aq)", check=False)
-            cli("rm", "-f", name, check=False)
-        subprocess.run(["rm", "-rf", home], check=False)
+        for name in fleet.addresses:
+            fleet.outer("exec", name, "sh", "-c", "lxcwrap rm -f $(lxcwrap ps -aq)", check=False)
+            fleet.outer("rm", "-f", name, check=False)

@@ -75,15 +75,15 @@ def test_copying_both_ways(fleet: Fleet, tmp_path: Path) -> None:
     fleet("-H", "alpha", "run", "-d", "--name", "box", "busybox", "sleep", "600")
     (tmp_path / "tree" / "sub").mkdir(parents=True)
     (tmp_path / "tree" / "sub" / "file").write_text("word\n")
-    fleet("-H", "alpha", "cp", tmp_path / "tree", "box:/srv")
+    fleet("-H", "alpha", "cp", tmp_path / "tree", "box:/new")
     fleet("-H", "alpha", "cp", f"{tmp_path}/tree/.", "box:/var")
     fleet("-H", "alpha", "cp", tmp_path / "tree" / "sub" / "file", "box:/renamed")
-    shown = ("cat", "/srv/sub/file", "/var/sub/file", "/renamed")
+    shown = ("cat", "/new/sub/file", "/var/sub/file", "/renamed")
     assert fleet("-H", "alpha", "exec", "box", *shown).out == "word\n" * 3
     (tmp_path / "back").mkdir()
-    fleet("-H", "alpha", "cp", "box:/srv", tmp_path / "back")
+    fleet("-H", "alpha", "cp", "box:/new", tmp_path / "back")
     fleet("-H", "alpha", "cp", "box:/renamed", tmp_path / "back" / "other")
-    assert (tmp_path / "back" / "srv" / "sub" / "file").read_text() == "word\n"
+    assert (tmp_path / "back" / "new" / "sub" / "file").read_text() == "word\n"
     assert (tmp_path / "back" / "other").read_text() == "word\n"
     missing = fleet("-H", "alpha", "cp", "box:/nosuch", tmp_path, check=False)
     assert missing.code == 1 and missing.err == "lxcwrap: could not find the file /nosuch in container box\n"
