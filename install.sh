@@ -24,12 +24,13 @@ command=/usr/local/bin/lxcwrap
 
 # The distribution's names: what lxcwrap cannot run without, what it uses where it exists, what the tests need.
 apt_required=(python3 python3-venv liblxc1 liblxc-common python3-lxc python3-click python3-yaml python3-urllib3
-    python3-rich dnsmasq-base nftables libnftables1 uidmap busybox-static debootstrap tini ca-certificates iproute2)
+    python3-rich python3-paramiko dnsmasq-base nftables libnftables1 uidmap busybox-static debootstrap tini
+    ca-certificates iproute2)
 apt_optional=(python3-zstandard python3-isal ubuntu-archive-keyring ubuntu-keyring)
 apt_testing=(skopeo umoci buildah docker-registry apache2-utils shellcheck procps zsh fish man-db groff-base
-    strace gcc libc6-dev systemd zstd)
+    strace gcc libc6-dev systemd zstd openssh-client)
 dnf_required=(python3 lxc lxc-libs python3-lxc python3-click python3-pyyaml python3-urllib3 python3-rich
-    dnsmasq nftables shadow-utils busybox debootstrap ca-certificates iproute)
+    python3-paramiko dnsmasq nftables shadow-utils busybox debootstrap ca-certificates iproute)
 dnf_optional=(python3-zstandard python3-isal catatonit tini-static shadow-utils-subid ubu-keyring debian-keyring)
 dnf_testing=(skopeo umoci buildah docker-distribution httpd-tools ShellCheck procps-ng zsh fish man-db groff-base
     strace gcc glibc-devel systemd zstd)
@@ -55,7 +56,7 @@ refuse_system() {
     name=$(sed -n 's/^PRETTY_NAME="\{0,1\}\([^"]*\).*/\1/p' /etc/os-release 2>/dev/null || true)
     die "neither apt-get nor dnf here (${name:-unknown system}): packages cannot be installed by this script.
 lxcwrap needs Linux 5.11 or later, Python 3.10 or later, liblxc 4 or later with its Python binding (python3-lxc),
-click, PyYAML, urllib3, rich, dnsmasq, nftables (libnftables), newuidmap, a static busybox and debootstrap.
+click, PyYAML, urllib3, rich, paramiko, dnsmasq, nftables (libnftables), newuidmap, a static busybox and debootstrap.
 With those in place and liblxc's headers, 'pip install .' installs the program."
 }
 
@@ -144,6 +145,8 @@ install_program() {
     site=$(site_packages "$prefix")
     install_tree "$here/lxcwrap" "$site/lxcwrap"
     install_tree "$here/templates" "$prefix/share/lxcwrap/templates"
+    install -m 755 "$here/install.sh" "$prefix/share/lxcwrap/install.sh.new" # for lxcwrap host setup
+    mv "$prefix/share/lxcwrap/install.sh.new" "$prefix/share/lxcwrap/install.sh"
     "$python" -m compileall -q "$site/lxcwrap"
     install_isal "$site"
     write_launcher "$site"

@@ -66,3 +66,9 @@ class RuntimeFailure(LxcwrapError):
     """A container could not be started or driven: 125, unless it is the command (126 not executable, 127 not found)."""
 
     exit_code = 125
+
+
+class Unreachable(LxcwrapError):
+    """Another host cannot be reached, is not who it was, or does not let us in: 255, as ssh has it."""
+
+    exit_code = 255

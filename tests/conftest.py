@@ -126,7 +126,7 @@ def needs() -> Callable[..., None]:
 
 
 @contextmanager
-def _state_root(name: str) -> Iterator[str]:
+def state_root(name: str) -> Iterator[str]:
     if os.geteuid():
         pytest.skip("needs root")
     SCRATCH.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ def _take_down(root: str) -> None:
 @pytest.fixture(scope="module")
 def root(request: pytest.FixtureRequest) -> Iterator[str]:
     """A fresh state root for one test module; everything in it is stopped and removed at the end."""
-    with _state_root(request.module.__name__.rpartition(".")[2]) as place:
+    with state_root(request.module.__name__.rpartition(".")[2]) as place:
         yield place
 
 
@@ -169,7 +169,7 @@ def cli(root: str) -> Cli:
 @pytest.fixture
 def fresh_root(request: pytest.FixtureRequest) -> Iterator[str]:
     """A state root for one test alone."""
-    with _state_root("fresh") as place:
+    with state_root("fresh") as place:
         yield place
 
 
@@ -199,7 +199,7 @@ def debian_archive() -> str:
 
 
 def _save_debian(archive: Path) -> None:
-    with _state_root("debian") as place:
+    with state_root("debian") as place:
         maker = Cli(place)
         maker("template", "build", "debian", "-t", "debian:latest", timeout=600)
         maker("save", "-o", f"{archive}.part", "debian:latest", timeout=120)

@@ -39,14 +39,14 @@ class Options:
 
 def out_of(place: Place, source: str, target: str, options: Options) -> int:
     """From a container or volume to the host; returns the bytes written as a tar."""
-    with place as inside, _host() as host:
-        return copy(inside, source, host, os.path.abspath(target) + _ending(target), options)
+    with place as inside, host_side() as host:
+        return copy(inside, source, host, os.path.abspath(target) + ending(target), options)
 
 
 def into(place: Place, source: str, target: str, options: Options) -> int:
     """From the host into a container or volume; returns the bytes written as a tar."""
-    with place as inside, _host() as host:
-        return copy(host, os.path.abspath(source) + _ending(source), inside, target, options)
+    with place as inside, host_side() as host:
+        return copy(host, os.path.abspath(source) + ending(source), inside, target, options)
 
 
 def to_stream(place: Place, source: str, out: Sink, options: Options) -> None:
@@ -100,7 +100,7 @@ def copy(source_side: Side, source: str, target_side: Side, target: str, options
         spot.close()
 
 
-def _ending(path: str) -> str:
+def ending(path: str) -> str:
     """What abspath takes away and the rules need."""
     if contents_only(path):
         return "/."
@@ -128,7 +128,8 @@ def volume_side(store: Store, name: str) -> Iterator[Side]:
 
 
 @contextmanager
-def _host() -> Iterator[Side]:
+def host_side() -> Iterator[Side]:
+    """This machine's files."""
     root = beneath.open_root("/")
     try:
         yield Side(root)

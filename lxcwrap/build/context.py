@@ -100,11 +100,24 @@ def _from_stdin(dockerfile: str, stdin: BinaryIO, staging: str) -> Context:
 
     extract(compression.reader(compression.Prefixed(first, stdin)), folder)
     name = dockerfile or DEFAULT_NAME
+    if name.startswith("/"):  # not of the archive
+        return Context(Tree(folder, _rules(folder, DEFAULT_NAME), is_context=True), _outside(name), DEFAULT_NAME)
     text = _text(_read(folder, name), name)
+    return Context(Tree(folder, _rules(folder, name), is_context=True), text, name)
+
+
+def _rules(folder: str, name: str) -> ignore.Ignore:
     own = _read_if_there(folder, f"{name}.dockerignore")
     rules = own if own is not None else _read_if_there(folder, ".dockerignore")
-    patterns = ignore.parse((rules or b"").decode(errors="surrogateescape"), ".dockerignore")
-    return Context(Tree(folder, patterns, is_context=True), text, name)
+    return ignore.parse((rules or b"").decode(errors="surrogateescape"), ".dockerignore")
+
+
+def _outside(path: str) -> str:
+    try:
+        with open(path, "rb") as stream:
+            return _text(stream.read(DOCKERFILE_LIMIT + 1), DEFAULT_NAME)
+    except OSError as error:
+        raise NotFound(f"no Dockerfile at {path}: {error.strerror}") from None
 
 
 def _read(folder: str, name: str) -> bytes:

@@ -8,7 +8,7 @@ REASONS = {
     "compose": "describing applications comes with a later version",
     "buildx": "see: lxcwrap build",
     "trust": "images are checked by digest, not by signature",
-    "context": "there is no daemon to connect to",
+    "context": "hosts have names: see lxcwrap host, and lxcwrap -H HOST before any command",
     "plugin": "there are no plugins",
     "manifest": "see: lxcwrap pull --platform",
     "checkpoint": "containers are not checkpointed",

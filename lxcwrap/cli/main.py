@@ -126,6 +126,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     metavar="NAME",
     help="overlay, aufs or vfs, for a new state root.",
 )
+@click.option("-H", "--host", metavar="HOST", help="Run on another host, or on all of a group [env: LXCWRAP_HOST].")
 @click.option("-D", "--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option(
     "-v",
@@ -137,7 +138,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     help="Print the version and exit.",
 )
 @click.pass_context
-def cli(ctx: click.Context, root: str | None, storage_driver: str | None, debug: bool) -> None:
+def cli(ctx: click.Context, root: str | None, storage_driver: str | None, host: str | None, debug: bool) -> None:
     """Docker's workflow on LXC, without a daemon."""
     if storage_driver:
         from lxcwrap.storage import driver
@@ -164,6 +165,14 @@ def run(arguments: list[str]) -> int:
         import lxcwrap.cli.completion  # noqa: F401  (makes click know our bash script)
     debug = bool({"-D", "--debug"} & set(arguments[:4]))
     try:
+        if arguments[:1] and (arguments[0].startswith("-") or "LXCWRAP_HOST" in os.environ):
+            from lxcwrap.cli import target
+
+            hosts = target.named(arguments)
+            if hosts:
+                from lxcwrap.cli import far
+
+                return far.run(arguments, hosts)
         result = cli.main(arguments, prog_name="lxcwrap", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0

@@ -1,0 +1,1 @@
+"""Other hosts: which there are, and how they are reached."""
