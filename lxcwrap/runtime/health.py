@@ -13,7 +13,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from lxcwrap.runtime import frames
+from lxcwrap.runtime import entering, frames
 from lxcwrap.runtime.logfile import timestamp
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class _Probe:
         stdio = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC), writing, os.dup(writing)]
         wish = {"argv": argv, "env": [], "working_dir": "", "user": "", "tty": False, "privileged": False}
         try:
-            self._helper = session.enter(wish, theirs.fileno(), stdio)
+            self._helper = entering.enter(session, wish, theirs.fileno(), stdio)
         except OSError:
             self._channel.close()
             os.close(self._reading)

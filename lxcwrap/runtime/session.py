@@ -375,7 +375,9 @@ class Session:
             self.frozen_for = client if payload == frames.FREEZE_FOR_ME else None
             self._pause(payload != frames.THAW)
         elif kind == frames.EXEC:
-            self._execute(client, json.loads(payload))
+            from lxcwrap.runtime import entering
+
+            entering.execute(self, client, json.loads(payload))
         elif kind == frames.UPDATE:
             self._update(client, json.loads(payload))
         elif kind == frames.BEAR:
@@ -435,61 +437,6 @@ class Session:
             self.event("pause" if paused else "unpause")
         self.clients.announce(frames.PAUSED, {"done": done})
 
-    def _execute(self, client: Client, wish: dict[str, Any]) -> None:
-        """Start one more process in the container, in a child that talks to the client from then on."""
-        if not self.init_pid or self.status is not None or self.state["status"] == "paused":
-            what = "is paused" if self.state["status"] == "paused" else "is not running"
-            self.clients.tell(client, frames.FAILED, {"message": f"the container {what}", "code": 1})
-            return
-        identity = {"execID": os.urandom(32).hex()}
-        for what in ("exec_create", "exec_start"):
-            self.event(f"{what}: {' '.join(wish['argv'])}", **identity)
-        try:
-            self.enter(wish, client.descriptor, client.received_fds, identity)
-        except OSError as error:
-            self.clients.tell(client, frames.FAILED, {"message": f"no process for it: {error.strerror}", "code": 126})
-            return
-        self.clients.hand_over(client)
-
-    def enter(
-        self, wish: dict[str, Any], channel: int, stdio: list[int], identity: dict[str, str] | None = None
-    ) -> int:
-        """Fork a child that starts one more process in the container and reports to ``channel``; the child's pid.
-
-        ``identity``: what the event of its end says besides; None for an end that is not told.
-        """
-        from lxcwrap.runtime import execute  # once, for this and those that follow
-
-        code = 125
-        child = os.fork()
-        if child:
-            self._watch_execution(child, identity)
-            return child
-        try:
-            channel, stdio = os.dup(channel), [os.dup(descriptor) for descriptor in stdio]
-            self._leave()
-            code = execute.serve(self.plan, self.init_pid, wish, channel, stdio)
-        finally:
-            os._exit(code)
-
-    def _watch_execution(self, child: int, identity: dict[str, str] | None) -> None:
-        """Reap a child that serves an exec when it ends.  It has entered the container: what is told, is told here."""
-
-        def ended(events: int) -> None:
-            self.unwatch(descriptor)
-            os.close(descriptor)
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            if identity:
-                self.event("exec_die", exitCode=str(code if code >= 0 else 137), **identity)
-
-        try:
-            descriptor = os.pidfd_open(child)
-        except OSError:
-            os.kill(child, _SIGKILL)
-            os.waitpid(child, 0)
-            raise
-        self.watch(descriptor, ended)
-
     def _bear(self, client: Client, identity: str) -> None:
         """Fork a supervisor for another container, for a client that runs the same program as this one."""
         descriptors, client.received_fds = client.received_fds, []
@@ -498,7 +445,7 @@ class Session:
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """In a forked child: let go of everything whose closing means something."""
         self.clients.close_all()
         self.streams.close_copies()
