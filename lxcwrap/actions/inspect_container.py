@@ -10,11 +10,11 @@ import json
 from sqlite3 import Row
 from typing import Any
 
-from lxcwrap.actions import inspect_host, networks
+from lxcwrap.actions import inspect_host
 from lxcwrap.model.container import Attachment, Mount, MountKind
 from lxcwrap.model.godata import NIL, GoMap, NilMap, NilSlice, map_, slice_, struct
 from lxcwrap.model.health import HealthCheck
-from lxcwrap.model.network import NetworkDefinition
+from lxcwrap.model.network import NetworkDefinition, endpoint_id
 from lxcwrap.model.phrases import rfc3339
 from lxcwrap.runtime import logfile
 from lxcwrap.runtime import state as states
@@ -238,7 +238,7 @@ def _addresses(container: Container, row: Row) -> dict[str, Any]:
         return {}
     definition = NetworkDefinition.from_json(json.loads(row["config"]))
     return {
-        "EndpointID": networks.endpoint_id(container.id, row["id"]),
+        "EndpointID": endpoint_id(container.id, row["id"]),
         "MacAddress": row["mac"] if definition.driver != "ipvlan" else "",
         "Gateway": definition.gateway,
         "IPAddress": str(ipaddress.IPv4Address(row["address"])),

@@ -151,14 +151,19 @@ def _rewire(store: Store, container: Container, before: NetworkPlan, after: Netw
     _rewrite(f"{directory}/resolv.conf", before.resolv_conf, after.resolv_conf)
     assert after.inside
     hook = inside.write(directory, after.inside)
-    news = {"network": [*after.config_items, *hook], "inside": after.inside, "after": start.after(store, container)}
+    _publish(store, container, after)
+    news = {
+        "network": [*after.config_items, *hook],
+        "inside": after.inside,
+        "after": start.after(store, container),
+        "relays": start.relays(store, container),
+    }
     if not update.inform(store, container, news):
         return  # it has ended
     if known.pid:
         _enter(container, f"{directory}/{inside.NAME}", known.pid)
     if not after.inside["resolver"]:
         embedded.stop(store.paths, container.id)
-    _publish(store, container, after)
 
 
 def _rewrite(path: str, before: str, after: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lxcwrap.errors import Conflict, NotFound
 from lxcwrap.model.godata import GoMap
-from lxcwrap.model.network import NetworkDefinition
+from lxcwrap.model.network import NetworkDefinition, endpoint_id
 from lxcwrap.network import default, user
 from lxcwrap.store.database import Store
 
@@ -143,13 +143,6 @@ def _options(definition: NetworkDefinition) -> dict[str, str]:
         "com.docker.network.bridge.name": definition.bridge,
         "com.docker.network.driver.mtu": str(definition.mtu),
     }
-
-
-def endpoint_id(container_id: str, network_id: str) -> str:
-    """The same as long as the container is on the network."""
-    from lxcwrap.model.digest import sha256
-
-    return sha256(f"{container_id}{network_id}".encode())
 
 
 def _containers(store: Store, definition: NetworkDefinition) -> dict[str, Any]:

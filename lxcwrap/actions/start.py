@@ -91,6 +91,7 @@ def _plan(store: Store, container: Container) -> dict[str, object]:
         planned["log"] = journal_fields.plan(container)
     return planned | {
         "events": {"path": paths.events, "attributes": container.attributes},
+        "relays": relays(store, container),
         "stop": {"signal": signal_number(config.stop_signal or "SIGTERM"), "timeout": config.stop_timeout},
     }
 
@@ -170,6 +171,15 @@ def unpublish(store: Store, container: Container) -> None:
 
         publish.unpublish(store, container.id)
         _open_directly(store, container)
+
+
+def relays(store: Store, container: Container) -> list[tuple[int, str, int]]:
+    """The ports on ::1, which its supervisor passes on."""
+    if not container.config.network.ports and not container.config.network.publish_all:
+        return []
+    from lxcwrap.network import publish
+
+    return publish.relays(store, container.id)
 
 
 def _open_directly(store: Store, container: Container) -> None:

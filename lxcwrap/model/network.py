@@ -11,6 +11,7 @@ from lxcwrap.model.record import Record
 
 ANY, ANY6 = "0.0.0.0", "::"
 OWN, HONOUR = "own", "honour"  # who decides about published ports: our rules alone, or the host's firewall too
+OWN_SUBNET6 = f"{ANY6}/0"  # of a definition that is to be made: a /64 that is yet to be chosen
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class NetworkDefinition(Record):
     @property
     def prefix6(self) -> int:
         return int(self.subnet6.partition("/")[2])
+
+
+def endpoint_id(container_id: str, network_id: str) -> str:
+    """Docker's name for a container on a network: the same as long as it is on it."""
+    from lxcwrap.model.digest import sha256
+
+    return sha256(f"{container_id}{network_id}".encode())
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from collections.abc import Callable
 
 from lxcwrap.errors import Unsupported, UsageError
 from lxcwrap.model.names import check_name, check_text
-from lxcwrap.model.network import ANY6, NetworkDefinition, check_subnet
+from lxcwrap.model.network import OWN_SUBNET6, NetworkDefinition, check_subnet
 
 DRIVERS = ("bridge", "macvlan", "ipvlan")
 MODES = {"macvlan": ("bridge", "private", "vepa", "passthru"), "ipvlan": ("l2", "l3", "l3s")}
-OWN_SUBNET6 = f"{ANY6}/0"  # a /64 that is yet to be chosen
 _BRIDGE = "com.docker.network.bridge."
 _MTU = ("com.docker.network.driver.mtu", "mtu")
 _LEAST_MTU6 = 1280

@@ -260,7 +260,7 @@ def published(store: Store) -> tuple[Published, ...]:
     }
     made = []
     for row in rows:
-        address = found[row["container_id"]][":" in row["host_ip"]]
+        address = found[row["container_id"]][":" in row["host_ip"]]  # for ::1 there is no rule
         if address:
             made.append(Published(**{name: row[name] for name in _PUBLISHED}, address=address))
     return tuple(made)

@@ -45,7 +45,7 @@ def announce(
         files.write_atomically(path, "".join(f"{one} {' '.join(names)}\n" for one in addresses).encode())
         os.chmod(path, 0o644)
         try:
-            if not _reread(where) and definition.driver == "bridge":
+            if not _reread(where):
                 _start(where, definition, servers)
         except BaseException:
             os.unlink(path)
@@ -147,6 +147,8 @@ def forget_resolver(pid_file: str) -> None:
 
 def _start(where: str, definition: NetworkDefinition, servers: tuple[str, ...]) -> None:
     """It goes to the background once it listens; what it says before that is why it does not."""
+    if definition.driver != "bridge":
+        return  # the gateway is another machine; its containers have resolvers of their own
     import subprocess
 
     argv = [

@@ -13,7 +13,7 @@ from lxcwrap.errors import Conflict, LxcwrapError, NotPermitted, UsageError
 from lxcwrap.kernel import lock, nftables
 from lxcwrap.model.container import Port
 from lxcwrap.model.network import ANY, ANY6
-from lxcwrap.network import default, rules, settings
+from lxcwrap.network import addresses, default, rules, settings
 from lxcwrap.network.rules import Published
 from lxcwrap.store.database import Store
 
@@ -61,7 +61,20 @@ def publish(
 
 def _leading(port: Port, container_id: str, address: str, address6: str) -> Published:
     target = address6 if ":" in port.host_ip else address
+    if port.host_ip == rules.LOOPBACK6:
+        target = address6 or address
     return Published(port.host_ip, port.host_port, port.protocol, container_id, port.container_port, target)
+
+
+def relays(store: Store, container_id: str) -> list[tuple[int, str, int]]:
+    """What the container's supervisor passes on from ::1: port, and address and port of the container."""
+    loopback = (rules.LOOPBACK6, ANY6)
+    found = [port for port in published(store, container_id) if port.host_ip in loopback and port.protocol == "tcp"]
+    if not found:
+        return []
+    address, address6 = addresses.way_in(store, container_id)
+    target = address6 or address
+    return [(port.host_port, target, port.container_port) for port in found if target]
 
 
 def repoint(store: Store, container_id: str, address: str, address6: str) -> None:
@@ -142,15 +155,14 @@ def _on_addresses(port: Port, everywhere: str, has_ipv6: bool) -> tuple[Port, ..
     if text == ANY and not port.host_ip and has_ipv6:
         return replace(port, host_ip=ANY), replace(port, host_ip=ANY6)
     found = replace(port, host_ip=str(ipaddress.ip_address(text)))
+    if found.host_ip == rules.LOOPBACK6:
+        if found.protocol != "tcp":
+            raise UsageError(f"port {_shown(found)}: only TCP is published on {rules.LOOPBACK6}", hint="use 127.0.0.1")
+        return (found,)
     if ":" in found.host_ip and not has_ipv6:
         raise UsageError(
             f"port {_shown(found)}: the container has no IPv6 address",
             hint="put it on a network that is made with --ipv6, or publish on an IPv4 address",
-        )
-    if found.host_ip == "::1":
-        raise UsageError(
-            f"port {_shown(found)}: the kernel takes no answers from containers for ::1",
-            hint="publish on 127.0.0.1, or on another IPv6 address of this host",
         )
     return (found,)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lxcwrap.kernel.nftables import Element
@@ -16,6 +16,7 @@ from lxcwrap.model.network import ANY, ANY6, NetworkDefinition
 
 HONOURS = "honours the host's firewall"  # in the table's comment: published ports are elements of sets too
 ANYWHERE, BOUND = "anywhere", "bound"  # maps: ports on every address of the host, ports on one; "6" for IPv6's
+LOOPBACK6 = "::1"
 MAPS = (ANYWHERE, BOUND, ANYWHERE + "6", BOUND + "6")
 CHECKED = "_checked"  # sets: ports that the host's firewall is asked about, beside each map
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": 132}
@@ -43,7 +44,7 @@ table inet {table} {{
     chain publish {{
         dnat ip to ip daddr . meta l4proto . th dport map @bound
         dnat ip to meta l4proto . th dport map @anywhere
-        # A container could not answer a link-local address, nor the kernel take its answer for ::1.
+        # A container could not answer a link-local address; for ::1 the kernel takes no answers from elsewhere.
         ip6 daddr {{ ::1, fe80::/10 }} return
         dnat ip6 to ip6 daddr . meta l4proto . th dport map @bound6
         dnat ip6 to meta l4proto . th dport map @anywhere6
@@ -99,7 +100,7 @@ def ruleset(table: str, definition: NetworkDefinition, published: Iterable[Publi
     """nft commands that replace the table, in one transaction.  ``checks``: network.honour's sets and chains, or ''."""
     published = tuple(published)
     texts: dict[str, list[str]] = {name: [] for name in MAPS}
-    for port in published:
+    for port in by_rule(published):
         key = "" if port.host_ip in (ANY, ANY6) else f"{port.host_ip} . "
         texts[map_of(port)].append(f"{key}{port.protocol} . {port.host_port} : {port.address} . {port.container_port}")
     lists = {name: f"elements = {{ {', '.join(items)} }}" if items else "" for name, items in texts.items()}
@@ -107,7 +108,7 @@ def ruleset(table: str, definition: NetworkDefinition, published: Iterable[Publi
     if checks:
         from lxcwrap.network import honour
 
-        filled, first = honour.filled(checks, published), honour.FIRST
+        filled, first = honour.filled(checks, by_rule(published)), honour.FIRST
     body = _TABLE.format(
         table=table, comment=comment(definition, checks), subnet=definition.subnet, bridge=definition.bridge,
         checks=filled, first=first, **lists,
@@ -119,6 +120,11 @@ def comment(definition: NetworkDefinition, checks: str = "") -> str:
     """Tells from the table alone whether it is the one that this program would make."""
     text = f"{_TABLE}{definition.subnet}{definition.bridge}{checks}"
     return f"lxcwrap {zlib.crc32(text.encode()):08x}{' ' + HONOURS if checks else ''}"
+
+
+def by_rule(ports: Iterable[Published]) -> Iterator[Published]:
+    """Those that the kernel leads to the container; for ::1, where it takes no answers, supervisors do."""
+    return (port for port in ports if port.host_ip != LOOPBACK6)
 
 
 def map_of(port: Published) -> str:
@@ -143,7 +149,7 @@ def element(port: Published) -> Element:
 def by_map(ports: Iterable[Published], *, keys_only: bool = False, checked: bool = False) -> dict[str, list[Element]]:
     """Elements of each map (and with ``checked`` of the set beside it), for kernel.nftables.change_elements."""
     found: dict[str, list[Element]] = {}
-    for port in ports:
+    for port in by_rule(ports):
         name = map_of(port)
         found.setdefault(name, []).append((key(port), b"") if keys_only else element(port))
         if checked:

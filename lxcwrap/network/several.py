@@ -78,11 +78,18 @@ def describe(store: Store, container: Container, links: tuple[Link, ...]) -> Net
         address=out.address if out else "",
         gateway=out.definition.gateway if out else "",
         mac=links[0].mac if links else "",
-        hosts=hosts + plans.extra_lines(config, out.definition.gateway if out else ""),
+        hosts=hosts + plans.extra_lines(config, _host(links)),
         resolv_conf=_resolv(store, config, links),
         address6=out6.address6 if out6 else "",
         inside=_inside(store, container, links),
     )
+
+
+def _host(links: tuple[Link, ...]) -> str:
+    """The host's address as the container sees it: on an internal network, too; '' where it sees none."""
+    out = way_out(links)
+    bridges = [link for link in (*((out,) if out else ()), *links) if link.definition.driver == "bridge"]
+    return bridges[0].definition.gateway if bridges else ""
 
 
 def way_out(links: tuple[Link, ...]) -> Link | None:

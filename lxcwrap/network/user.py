@@ -13,8 +13,7 @@ from collections.abc import Iterator
 
 from lxcwrap.errors import Conflict, NotFound
 from lxcwrap.kernel import lock, netlink
-from lxcwrap.model.network import NetworkDefinition
-from lxcwrap.model.network_flags import OWN_SUBNET6
+from lxcwrap.model.network import OWN_SUBNET6, NetworkDefinition
 from lxcwrap.model.paths import Paths
 from lxcwrap.network import default, links, names, subnets
 from lxcwrap.network.rules import Published
@@ -118,6 +117,9 @@ def _choose6(store: Store, route: netlink.Socket, wanted: NetworkDefinition) -> 
     """Subnet and gateway of IPv6, if it is wanted."""
     if not wanted.subnet6:
         return {}
+    from lxcwrap.network import ipv6
+
+    ipv6.check()
     if wanted.subnet6 == OWN_SUBNET6:
         subnet = subnets.unique_local()
     else:
@@ -176,10 +178,10 @@ def ensure(store: Store, name: str) -> NetworkDefinition:
 
 
 def _check_still_free(route: netlink.Socket, definition: NetworkDefinition) -> None:
-    """Its bridge may be made long after the network was.  Raises Conflict."""
+    """Its bridge may be made long after the network was.  A wider route yields to it.  Raises Conflict."""
     subnet = ipaddress.IPv4Network(definition.subnet)
     for destination, prefix, index in netlink.routes(route):
-        if prefix and subnet.overlaps(ipaddress.IPv4Network((destination, prefix))):
+        if prefix >= subnet.prefixlen and subnet.overlaps(ipaddress.IPv4Network((destination, prefix))):
             name = netlink.link_name(index)
             if name != definition.bridge:
                 raise Conflict(

@@ -9,11 +9,14 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lxcwrap.kernel import capabilities
 from lxcwrap.runtime import executable, users
 from lxcwrap.runtime.rootfs import Rootfs
+
+if TYPE_CHECKING:
+    from lxcwrap.runtime.session import Session
 
 MESSAGE = struct.Struct("i256si")  # struct lxc_msg (monitor.h): type, name, value
 STATE, EXIT_CODE = 0, 2  # its types
@@ -174,13 +177,31 @@ def clear(plan: dict[str, Any]) -> None:
         inside.clear(plan["inside"])
 
 
-def rewire(plan: dict[str, Any], started: dict[str, Any], wish: dict[str, Any]) -> None:
+def rewire(session: Session, wish: dict[str, Any]) -> None:
     """The container is on other networks now, also when it starts anew."""
     from lxcwrap.runtime import inside
 
-    for one in (plan, started):
+    for one in (session.plan, session.started):
         one["items"] = [*(item for item in one["items"] if not inside.is_ours(item)), *wish["network"]]
-    plan["inside"], plan["after"] = wish["inside"], wish["after"]
+    session.plan["inside"], session.plan["after"] = wish["inside"], wish["after"]
+    try:
+        relay_ports(session, wish["relays"])
+    except OSError:  # the client has just seen it free, and somebody took it since: the container goes on without
+        pass
+
+
+def relay_ports(session: Session, wanted: list[Any] | None) -> None:
+    """Pass on the ports on ::1 that are wanted, and no others.  Raises OSError for one that is taken."""
+    if wanted or session.relays:
+        from lxcwrap.runtime import relay
+
+        relay.change(session, wanted or [])
+
+
+def leave_relays(session: Session) -> None:
+    """In a forked child."""
+    for one in session.relays:
+        one.leave()
 
 
 def is_stillborn(child: int) -> bool:

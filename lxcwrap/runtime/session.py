@@ -57,6 +57,7 @@ class Session:
         self.frozen_for: Client | None = None
         self.killing: float | None = None  # monotonic time at which patience with a stop signal ends
         self.oom = -1
+        self.relays: list[Any] = []  # runtime.relay.Relay: ports on ::1
         self.group = ""
         self.stopping = False
         self.over = False
@@ -133,6 +134,7 @@ class Session:
         self.command_path = launch.check_command(plan, self.rootfs)
         if plan.get("read_only"):
             self.rootfs.seal()
+        launch.relay_ports(self, plan.get("relays"))
 
     def _listen(self) -> None:
         from lxcwrap.kernel import lock
@@ -396,9 +398,7 @@ class Session:
             self.clients.tell(client, frames.UPDATED, {})
             return
         if "network" in wish:
-            launch.rewire(self.plan, self.started, wish)
-            self.clients.tell(client, frames.UPDATED, {})
-            return
+            launch.rewire(self, wish)
         self.restarts.kind, self.restarts.limit = wish["restart"]["kind"], wish["restart"]["limit"]
         for one in (self.plan, self.started):
             kept = [item for item in one["items"] if item[0] not in wish["items"]]
@@ -449,6 +449,7 @@ class Session:
         """In a forked child: let go of everything whose closing means something."""
         self.clients.close_all()
         self.streams.close_copies()
+        launch.leave_relays(self)
         if self.plan["run"]:
             os.close(self.lock)
 

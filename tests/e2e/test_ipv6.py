@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +17,7 @@ from lxcwrap.kernel import veth
 from lxcwrap.network import ipv6
 from tests.conftest import Cli, free_port
 from tests.e2e.test_own_networks import left, resolvers
-from tests.e2e.traffic import DATAGRAM, HERE, STREAM, Machine, answering, ask, inside, machine, run
+from tests.e2e.traffic import DATAGRAM, HERE, STREAM, Machine, answering, ask, eventually, inside, machine, opened, run
 
 NO_WAY = ("TimeoutError", "ConnectionRefusedError", "Network is unreachable", "No route to host")
 
@@ -101,7 +106,7 @@ def test_published_ports_of_both_families(cli: Cli, busybox: str, outside: Machi
         assert ask(outside.namespace, STREAM, outside.host, tcp) == outside.address, "and IPv4"
         assert ask(HERE, STREAM, gateway6(cli), tcp) != "ConnectionRefusedError"
         assert ask(outside.namespace, STREAM, outside.host, bound) in NO_WAY
-        assert ask(HERE, STREAM, "::1", tcp) == "ConnectionRefusedError", "so that clients go on to 127.0.0.1"
+        assert ask(HERE, STREAM, "::1", tcp) == gateway6(cli) and "." in ask(HERE, STREAM, "127.0.0.1", tcp)
     lines = cli("port", "server").lines
     assert f"7/tcp -> [{outside.host6}]:{bound}" in lines and f"7/udp -> [::]:{udp}" in lines
     four, six = (line.rpartition(":")[2] for line in lines if line.startswith("9/tcp"))
@@ -136,7 +141,6 @@ def test_addresses_that_are_asked_for(cli: Cli, busybox: str) -> None:
         (("run", "--rm", "--network", "planned", "--ip6", "fd5b:2::7", busybox, "true"), "is not one of network"),
         (("run", "--rm", "--ip6", "fd5b:2::7", busybox, "true"), "--ip6 goes with a network of your own"),
         (("run", "--rm", "-p", "[::]:80:80", busybox, "true"), "port [::]:80/tcp: the container has no IPv6 address"),
-        (("run", "--rm", "--network", "dual", "-p", "[::1]:80:80", busybox, "true"), "port [::1]:80/tcp: the kernel"),
         (("network", "create", "--ipv6", "--subnet", "fd5b:1::/48", "wider"), "overlaps"),
         (("network", "create", "--subnet", "fd5b:9::/64", "half"), "is IPv6: it goes with --ipv6"),
     ):
@@ -228,3 +232,64 @@ def test_a_host_that_learns_its_routes_goes_on_doing_so() -> None:
         ipv6.forward_all()
         assert (place / "all" / "forwarding").read_text() == "1\n"
         assert (place / "uplink" / "accept_ra").read_text() == "2\n"
+
+
+def test_a_port_on_the_loopback_address(cli: Cli, busybox: str, outside: Machine) -> None:
+    port, other = free_port(), free_port()
+    cli("run", "-d", "--network", "dual", "--name", "local", "--restart", "always", "-p", f"[::1]:{port}:7", busybox,
+        "sleep", "100")  # fmt: skip
+    cli("run", "-d", "--name", "plain", "-p", f"[::1]:{other}:8", "-p", f"127.0.0.1:{other}:8", busybox,
+        "sleep", "100")  # fmt: skip
+    assert cli("port", "plain").lines == [f"8/tcp -> 127.0.0.1:{other}", f"8/tcp -> [::1]:{other}"]
+    for round_ in ("run", "killed"):
+        with inside(cli, "local") as there, answering(there, STREAM, 7, "::"):
+            assert ask(HERE, STREAM, "::1", port) == gateway6(cli), round_
+            assert ask(HERE, STREAM, "127.0.0.1", port) == "ConnectionRefusedError"
+            assert ask(outside.namespace, STREAM, outside.host6, port) == "ConnectionRefusedError"
+        pid = cli("inspect", "-f", "{{.State.Pid}}", "local").out.strip()
+        os.kill(int(pid), signal.SIGKILL)
+        eventually(lambda: cli("inspect", "-f", "{{.State.Pid}}", "local").out.strip() in ("0", pid), False)  # noqa: B023
+    assert ask(HERE, STREAM, "::1", port) == "ConnectionResetError", "nobody listens in the container"
+    with inside(cli, "plain") as there, listening(there, 8) as server:
+        pieces = echo_backwards(server, other, 3_000_000)
+        assert pieces == 3_000_000
+        cli("network", "create", "later")
+        cli("network", "connect", "later", "plain")
+        cli("network", "disconnect", "bridge", "plain")
+        assert echo_backwards(server, other, 1000) == 1000, "it follows the container to another network"
+    taken = cli("run", "--rm", "-p", f"[::1]:{other}:8", busybox, "true", check=False)
+    assert taken.code == 125 and f"port [::1]:{other}/tcp is already allocated to container plain" in taken.err
+    refused = cli("run", "--rm", "-p", "[::1]:53:53/udp", busybox, "true", check=False)
+    assert refused.code == 125 and "only TCP is published on ::1" in refused.err
+    cli("stop", "-t", "0", "plain")
+    assert ask(HERE, STREAM, "::1", other) == "ConnectionRefusedError"
+
+
+@contextmanager
+def listening(namespace: int, port: int) -> Iterator[socket.socket]:
+    with opened(namespace, STREAM, "0.0.0.0") as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("0.0.0.0", port))
+        server.listen()
+        yield server
+
+
+def echo_backwards(server: socket.socket, port: int, size: int) -> int:
+    """Send so many bytes, say that this is all, and only then hear as many come back: how many do."""
+    content = os.urandom(size)
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection:
+            heard = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+            connection.sendall(heard[::-1])
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with socket.create_connection(("::1", port), timeout=10) as client:
+        client.sendall(content)
+        client.shutdown(socket.SHUT_WR)
+        heard = b"".join(iter(lambda: client.recv(1 << 16), b""))
+    thread.join()
+    assert heard == content[::-1]
+    return len(heard)

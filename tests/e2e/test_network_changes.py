@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import Cli, free_port
 from tests.e2e.test_own_networks import address_of, looked_up, pair, resolvers  # noqa: F401  a fixture
-from tests.e2e.traffic import DATAGRAM, HERE, STREAM, answering, ask, eventually, inside, machine
+from tests.e2e.traffic import DATAGRAM, HERE, STREAM, answering, ask, eventually, inside, machine, run
 
 pytestmark = pytest.mark.usefixtures("pair")
 
@@ -224,3 +224,19 @@ def test_nothing_is_left_of_a_killed_supervisors_resolver(cli: Cli, busybox: str
     assert not [name for name in os.listdir("/sys/class/net") if name.startswith(f"lxv{made[:7]}")]
     cli("start", "gone")
     assert own_resolvers(cli) == 1
+
+
+def test_a_subnet_that_another_interface_has_taken_since(cli: Cli, busybox: str) -> None:
+    cli("network", "create", "late")
+    taken = address_in(cli, "late", 9)
+    with machine() as outside:
+        run("ip", "address", "add", f"{taken}/24", "dev", outside.link)
+        refused = cli("run", "--rm", "--network", "late", busybox, "true", check=False)
+        assert refused.code == 125 and f"in use by the interface {outside.link} now" in refused.err
+    cli("run", "--rm", "--network", "late", busybox, "true")
+
+
+def test_the_host_of_an_internal_network(cli: Cli, busybox: str) -> None:
+    cli("network", "create", "--internal", "closed")
+    words = ("run", "--rm", "--network", "closed", "--add-host", "up:host-gateway", busybox, "cat", "/etc/hosts")
+    assert f"{address_in(cli, 'closed', 1)}\tup" in cli(*words).lines

@@ -208,3 +208,19 @@ def test_what_network_yaml_may_not_say(plain: object, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_settings(plain, "network.yaml")
     assert caught.value.message.startswith("network.yaml: ") and said in caught.value.message
+
+
+def test_networks_of_other_roots_begin_elsewhere() -> None:
+    assert str(next(subnets.own_candidates(Paths()))) == "10.128.0.0/24"
+    firsts = {next(subnets.own_candidates(Paths(f"/var/tmp/{number}"))) for number in range(8)}
+    assert len(firsts) > 4
+    assert len(set(subnets.own_candidates(Paths("/var/tmp/x")))) == 4096
+
+
+def test_an_address_of_each_family_on_a_network() -> None:
+    first, more = run_flags.networks(("name=one,ip=10.0.0.2,ip6=FD00::2,alias=a", "two"), "", "", (), "")
+    assert (first.ip, first.ip6, first.aliases, more[0].name) == ("10.0.0.2", "fd00::2", ("a",), "two")
+    assert run_flags.networks(("one",), "", "", (), "fd00:0::3")[0].ip6 == "fd00::3"
+    for network, address in (("one", "10.0.0.2"), ("bridge", "fd00::2"), ("one", "nothing")):
+        with pytest.raises(UsageError, match="--ip6"):
+            run_flags.networks((network,), "", "", (), address)
