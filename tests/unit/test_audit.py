@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from lxcwrap.actions import audit_words, sockets
-from lxcwrap.kernel import frames
+from lxcwrap.kernel import firewall, frames
 from lxcwrap.kernel.firewall import Table
 from lxcwrap.kernel.netcopy import Address, Link, Snapshot
 from lxcwrap.network import audit
@@ -147,6 +147,19 @@ def test_frames_add_up(source: str, target: str, protocol: str, number: int, at:
     assert struct.unpack_from("!HH", body) == (20000, 8080)
     assert frames.checksum(frames._pseudo(ends, number, len(body)) + body) == 0
     assert struct.unpack_from("!H", body, at)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("tcp dport 9 queue num 3", True),
+        ("tcp dport 9 queue flags bypass to 3", True),
+        ("-A INPUT -j NFQUEUE --queue-num 3", True),
+        ('comment "the queue is long"', False),
+    ],
+)
+def test_packets_for_programs(text: str, found: bool) -> None:
+    assert bool(firewall._QUEUE.search(text)) is found
 
 
 def test_addresses_of_sockets() -> None:
