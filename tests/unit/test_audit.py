@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from lxcwrap.actions import audit_words, sockets
+from lxcwrap.cli.commands import port as port_command
 from lxcwrap.kernel import firewall, frames
 from lxcwrap.kernel.firewall import Table
 from lxcwrap.kernel.netcopy import Address, Link, Snapshot
@@ -160,6 +161,21 @@ def test_frames_add_up(source: str, target: str, protocol: str, number: int, at:
 )
 def test_packets_for_programs(text: str, found: bool) -> None:
     assert bool(firewall._QUEUE.search(text)) is found
+
+
+def test_the_report_fits_a_page() -> None:
+    ports = ["0.0.0.0:80->80/tcp", "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535->65535/tcp", "0.0.0.0:8/udp"]
+    froms = ["everywhere", "this host, containers, eth0: all", "this host, " * 12 + "eth0: all"]
+    rows = [
+        {"Container": "name" * 10, "Port": port, "From": text, "Notes": ["word " * 40]}
+        for port, text in zip(ports, froms, strict=True)
+    ]
+    lines = port_command._report(rows, ("table ip filter: no",))
+    assert max(map(len, lines)) <= 100 and lines[0].split() == ["CONTAINER", "PORT", "REACHED", "FROM"]
+    column = lines[0].index("REACHED")
+    assert lines[1][column:] == "everywhere" and lines[3][column:] == "this host, containers, eth0: all"
+    assert all(line[:column].strip() == "" for line in lines[5:7])
+    assert lines[-1] == "cannot tell: table ip filter: no" and "word word" in lines[-4]
 
 
 def test_addresses_of_sockets() -> None:
