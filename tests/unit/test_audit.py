@@ -51,7 +51,7 @@ def test_from_where_in_words(reached: tuple[Source, ...], said: str) -> None:
 
 
 def report(*foreign: Table, asks: bool = False) -> Report:
-    return Report({}, (), asks, False, foreign)
+    return Report({}, (), asks, False, {PORT: foreign})
 
 
 def notes(found: list[Answer], *foreign: Table, asks: bool = False) -> str:
@@ -71,21 +71,24 @@ def test_what_is_said_of_a_port() -> None:
 @pytest.mark.parametrize(
     ("table", "command"),
     [
-        (("ip", "filter", ":ufw-user-forward - [0:0]\n", "r"), "ufw route allow out on lxcw0 to any port 80 proto tcp"),
         (
-            ("ip", "filter", ":FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]\n", "r"),
+            ("ip", "filter", ":ufw-user-forward - [0:0]\n", "/usr/sbin/iptables-restore"),
+            "ufw route allow out on lxcw0 to any port 80 proto tcp",
+        ),
+        (
+            ("ip", "filter", ":FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]\n", "/usr/sbin/iptables-restore"),
             "iptables -I DOCKER-USER -o lxcw0 -m conntrack --ctstate DNAT -j ACCEPT",
         ),
         (
-            ("ip", "filter", ":FORWARD DROP [0:0]\n", "r"),
-            "iptables -I FORWARD -o lxcw0 -m conntrack --ctstate DNAT -j ACCEPT",
+            ("ip", "filter", ":FORWARD DROP [0:0]\n", "/usr/sbin/iptables-legacy-restore"),
+            "iptables-legacy -I FORWARD -o lxcw0 -m conntrack --ctstate DNAT -j ACCEPT",
         ),
         (
             ("inet", "mine", "table inet mine {\n\tchain fwd {\n\t\ttype filter hook forward priority 0; }\n}", ""),
             "nft insert rule inet mine fwd oifname lxcw0 ct status dnat accept",
         ),
-        (("ip", "filter", ":FORWARD ACCEPT [0:0]\n", "r"), "an accept for what leaves by lxcw0"),
-        (("ip6", "filter", ":FORWARD DROP [0:0]\n", "r"), "an accept for what leaves by lxcw0"),
+        (("ip", "mangle", "", "/usr/sbin/iptables-restore"), "an accept for what leaves by lxcw0"),
+        (("ip6", "filter", ":FORWARD DROP [0:0]\n", "ip6tables-restore"), "an accept for what leaves by lxcw0"),
     ],
 )
 def test_what_would_let_it_through(table: tuple[str, str, str, str], command: str) -> None:
