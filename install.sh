@@ -28,12 +28,12 @@ apt_required=(python3 python3-venv liblxc1 liblxc-common python3-lxc python3-cli
     ca-certificates iproute2)
 apt_optional=(python3-zstandard python3-isal ubuntu-archive-keyring ubuntu-keyring)
 apt_testing=(skopeo umoci buildah docker-registry apache2-utils shellcheck procps zsh fish man-db groff-base
-    strace gcc libc6-dev systemd zstd openssh-client)
+    strace gcc libc6-dev systemd zstd openssh-client iptables)
 dnf_required=(python3 lxc lxc-libs python3-lxc python3-click python3-pyyaml python3-urllib3 python3-rich
     python3-paramiko dnsmasq nftables shadow-utils busybox debootstrap ca-certificates iproute)
 dnf_optional=(python3-zstandard python3-isal catatonit tini-static shadow-utils-subid ubu-keyring debian-keyring)
 dnf_testing=(skopeo umoci buildah docker-distribution httpd-tools ShellCheck procps-ng zsh fish man-db groff-base
-    strace gcc glibc-devel systemd zstd)
+    strace gcc glibc-devel systemd zstd iptables-nft)
 
 say() { printf '%s\n' "$*"; }
 die() {

@@ -32,6 +32,7 @@ class Box(Cli):
     """The command in the namespace; ``namespace`` and ``machine`` are descriptors, ``tmp_path`` holds network.yaml."""
 
     address, host, more = "198.18.7.2", "198.18.7.1", "198.18.7.3"  # the machine's, the host's, the machine's second
+    address6, host6, more6 = "fd99::2", "fd99::1", "fd99::3"
     link = "ext0"
 
     def __init__(self, root: str, name: str) -> None:
@@ -88,10 +89,13 @@ def boxed() -> Iterator[Box]:
             _ip("-n", made, "link", "set", "lo", "up")
         try:
             _ip("-n", name, "link", "add", Box.link, "type", "veth", "peer", "name", "eth0", "netns", f"{name}m")
-            for where, device, address in (
-                (name, Box.link, Box.host), (f"{name}m", "eth0", Box.address), (f"{name}m", "eth0", Box.more),
-            ):  # fmt: skip
-                _ip("-n", where, "address", "add", f"{address}/24", "dev", device)
+            for where, device, addresses in (
+                (name, Box.link, (f"{Box.host}/24", f"{Box.host6}/64")),
+                (f"{name}m", "eth0", (f"{Box.address}/24", f"{Box.more}/24", f"{Box.address6}/64", f"{Box.more6}/64")),
+            ):
+                for address in addresses:
+                    words = ["nodad"] if ":" in address else []
+                    _ip("-n", where, "address", "add", address, "dev", device, *words)
                 _ip("-n", where, "link", "set", device, "up")
             _ip("-n", f"{name}m", "route", "add", "default", "via", Box.host)
             box = Box(root, name)

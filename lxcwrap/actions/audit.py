@@ -98,11 +98,12 @@ def _running(store: Store, names: Sequence[str]) -> list[Container]:
 
 
 def _published(store: Store, chosen: Sequence[Container]) -> list[_Port]:
+    """Their published ports.  No rule can forward from ::1: who publishes there has a program of the host listen."""
     known = {container.id: container for container in chosen}
     found = [
         _Port(
             known[port.container_id],
-            Target(port.host_ip, port.host_port, port.protocol),
+            Target(port.host_ip, port.host_port, port.protocol, published=port.host_ip != "::1"),
             port.address,
             port.container_port,
         )

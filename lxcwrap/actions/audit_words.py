@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 
@@ -92,7 +93,7 @@ def notes(
             "/etc/lxcwrap/network.yaml makes the refusal count, -p 127.0.0.1:… keeps the port on this host."
         )
     if any(map(_is_dropped, answers)):
-        command = allowing(report.foreign, bridge, target.protocol, container_port, target.version)
+        command = allowing(report.droppers.get(target, ()), bridge, target.protocol, container_port, target.version)
         found.append(
             f"a rule or policy of the host's firewall drops what is forwarded to the container "
             f"({reached_from(answers, _is_dropped)}). This lets it through: {command}"
@@ -132,19 +133,17 @@ def _is_lost(answer: Answer) -> bool:
     return _is_refused(answer) and answer.now is not Outcome.FORWARD
 
 
-def allowing(foreign: Iterable[Table], bridge: str, protocol: str, port: int, version: int) -> str:
-    """The command that lets the port through, in the words of the firewall that is there."""
-    tables = [table for table in foreign if table.text]
+def allowing(tables: Iterable[Table], bridge: str, protocol: str, port: int, version: int) -> str:
+    """The command that lets the port through, in the words of the firewall that drops it."""
     family = "ip" if version == 4 else "ip6"
-    iptables = "iptables" if version == 4 else "ip6tables"
-    saved = [table for table in tables if table.family == family and table.restore and table.name == "filter"]
-    if any(":ufw" in table.text for table in saved):
-        return f"ufw route allow out on {bridge} to any port {port} proto {protocol}"
-    if any(":DOCKER-USER " in table.text for table in saved):
-        return f"{iptables} -I DOCKER-USER -o {bridge} -m conntrack --ctstate DNAT -j ACCEPT"
-    if any(re.search(r"^(:FORWARD DROP|-A FORWARD )", table.text, re.M) for table in saved):
-        return f"{iptables} -I FORWARD -o {bridge} -m conntrack --ctstate DNAT -j ACCEPT"
     for table in tables:
+        if table.restore and table.family == family:
+            chain = "DOCKER-USER" if ":DOCKER-USER " in table.text else "FORWARD"
+            if ":ufw" in table.text:
+                return f"ufw route allow out on {bridge} to any port {port} proto {protocol}"
+            if table.name == "filter":
+                program = os.path.basename(table.restore).removesuffix("-restore")
+                return f"{program} -I {chain} -o {bridge} -m conntrack --ctstate DNAT -j ACCEPT"
         match = _HOOK.search(table.text) if table.family in ("inet", family) and not table.restore else None
         if match:
             return f"nft insert rule {table.family} {table.name} {match[1]} oifname {bridge} ct status dnat accept"

@@ -18,6 +18,7 @@ _PATH = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin:/usr/local/bin"
 _IPTABLES = ("filter", "nat", "mangle", "raw", "security")  # its tables, of the families ip and ip6
 _PROGRAM = {"ip": "iptables", "ip6": "ip6tables"}
 _FOREIGN = re.compile(r"\bxt (match|target)\b|# xt_")
+_QUEUE = re.compile(r"\bqueue (?:flags \S+ )?(?:num|to)\b|-j NFQUEUE\b")
 _TIME = 60  # seconds that a program may take
 
 
@@ -45,7 +46,12 @@ def read() -> tuple[Table, ...]:
                 found.append(_nft(words[1], words[2]))
             except nftables.Rejected:
                 continue  # it went away meanwhile
-    return tuple(found)
+    return tuple(
+        table._replace(problem="it hands packets to a program (queue), which is not tried")
+        if _QUEUE.search(table.text)
+        else table
+        for table in found
+    )
 
 
 def _program(name: str) -> str:

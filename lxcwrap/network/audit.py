@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lxcwrap.kernel import firewall, netcopy
@@ -75,7 +75,10 @@ class Report:
     problems: tuple[str, ...]  # what could not be copied
     asks: bool  # whether the host's firewall is asked about published ports
     missing: bool  # somebody deleted our rules
-    foreign: tuple[Table, ...] = field(repr=False)
+    droppers: dict[Target, tuple[Table, ...]] = field(repr=False)  # tables of others that drop what is forwarded to it
+
+
+_Planned = tuple[Target, Source, Try]
 
 
 def examine(
@@ -99,18 +102,41 @@ def examine(
     ]
     asks = any("@admitted" in table.text for table in ours)
     problems: dict[str, None] = {}
+
+    def outcomes(chosen: Sequence[Table], part: Sequence[_Planned]) -> list[Outcome]:
+        result = trial.run(host, chosen, [one for _, _, one in part], containers, networks, again=asks)
+        problems.update(dict.fromkeys(result.problems))
+        return result.outcomes
+
     found: dict[Target, tuple[Answer, ...]] = dict.fromkeys(targets, ())
+    dropped: list[_Planned] = []
     for start in range(0, len(planned), trial.MOST):
         part = planned[start : start + trial.MOST]
-        columns = []
-        for chosen in (tables, foreign, ours):
-            result = trial.run(host, chosen, [one for _, _, one in part], containers, networks, again=asks)
-            columns.append(result.outcomes)
-            problems.update(dict.fromkeys(result.problems))
-        for (target, source, _), *outcomes in zip(part, *columns, strict=True):
-            found[target] += (Answer(source, *outcomes),)
+        columns = [outcomes(chosen, part) for chosen in (tables, foreign, ours)]
+        for one, now, host_alone, ours_alone in zip(part, *columns, strict=True):
+            found[one[0]] += (Answer(one[1], now, host_alone, ours_alone),)
+            dropped += [one] if now is Outcome.FORWARD and ours_alone is Outcome.CONTAINER else []
+    droppers = _droppers(tables, foreign, dropped[: trial.MOST], outcomes)
     missing = own[0] not in (table.name for table in ours)
-    return Report(found, tuple(problems), asks, missing, foreign)
+    return Report(found, tuple(problems), asks, missing, droppers)
+
+
+def _droppers(
+    tables: Sequence[Table],
+    foreign: Sequence[Table],
+    dropped: Sequence[_Planned],
+    outcomes: Callable[[Sequence[Table], Sequence[_Planned]], list[Outcome]],
+) -> dict[Target, tuple[Table, ...]]:
+    """Without which of them something comes through; all that could be it when none of them is it alone."""
+    filters = [one for one in foreign if (one.name != "nat" if one.restore else "hook forward" in one.text)]
+    filters = [one for one in filters if one.family != "ipset"]
+    found: dict[Target, tuple[Table, ...]] = {}
+    for table in filters if dropped else ():
+        rest = [one for one in tables if one is not table]
+        for (target, _, _), outcome in zip(dropped, outcomes(rest, dropped), strict=True):
+            if outcome is Outcome.CONTAINER and table not in found.get(target, ()):
+                found[target] = (*found.get(target, ()), table)
+    return {target: found.get(target) or tuple(filters) for target, _, _ in dropped}
 
 
 def _own(source: Source) -> str:

@@ -86,6 +86,7 @@ def instruction_flags() -> set[str]:
 # of other programs, of install.sh, and click's own
 OTHERS = {"--numeric-ids", "--numeric-owner", "--xattrs", "--no-install-recommends", "--system-site-packages"}
 OTHERS |= {"--yes", "--keep", "--help"}
+OTHERS |= {"--permanent", "--reload", "--zone", "--add-interface", "--ctstate"}  # firewall-cmd, iptables
 
 
 @pytest.mark.parametrize("path", ["README.rst", *sorted(f"docs/{each.name}" for each in CHECKOUT.glob("docs/*.rst"))])

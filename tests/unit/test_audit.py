@@ -7,7 +7,8 @@ import struct
 import pytest
 
 from lxcwrap.actions import audit_words, sockets
-from lxcwrap.kernel import frames
+from lxcwrap.cli.commands import port as port_command
+from lxcwrap.kernel import firewall, frames
 from lxcwrap.kernel.firewall import Table
 from lxcwrap.kernel.netcopy import Address, Link, Snapshot
 from lxcwrap.network import audit
@@ -50,7 +51,7 @@ def test_from_where_in_words(reached: tuple[Source, ...], said: str) -> None:
 
 
 def report(*foreign: Table, asks: bool = False) -> Report:
-    return Report({}, (), asks, False, foreign)
+    return Report({}, (), asks, False, {PORT: foreign})
 
 
 def notes(found: list[Answer], *foreign: Table, asks: bool = False) -> str:
@@ -70,21 +71,24 @@ def test_what_is_said_of_a_port() -> None:
 @pytest.mark.parametrize(
     ("table", "command"),
     [
-        (("ip", "filter", ":ufw-user-forward - [0:0]\n", "r"), "ufw route allow out on lxcw0 to any port 80 proto tcp"),
         (
-            ("ip", "filter", ":FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]\n", "r"),
+            ("ip", "filter", ":ufw-user-forward - [0:0]\n", "/usr/sbin/iptables-restore"),
+            "ufw route allow out on lxcw0 to any port 80 proto tcp",
+        ),
+        (
+            ("ip", "filter", ":FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]\n", "/usr/sbin/iptables-restore"),
             "iptables -I DOCKER-USER -o lxcw0 -m conntrack --ctstate DNAT -j ACCEPT",
         ),
         (
-            ("ip", "filter", ":FORWARD DROP [0:0]\n", "r"),
-            "iptables -I FORWARD -o lxcw0 -m conntrack --ctstate DNAT -j ACCEPT",
+            ("ip", "filter", ":FORWARD DROP [0:0]\n", "/usr/sbin/iptables-legacy-restore"),
+            "iptables-legacy -I FORWARD -o lxcw0 -m conntrack --ctstate DNAT -j ACCEPT",
         ),
         (
             ("inet", "mine", "table inet mine {\n\tchain fwd {\n\t\ttype filter hook forward priority 0; }\n}", ""),
             "nft insert rule inet mine fwd oifname lxcw0 ct status dnat accept",
         ),
-        (("ip", "filter", ":FORWARD ACCEPT [0:0]\n", "r"), "an accept for what leaves by lxcw0"),
-        (("ip6", "filter", ":FORWARD DROP [0:0]\n", "r"), "an accept for what leaves by lxcw0"),
+        (("ip", "mangle", "", "/usr/sbin/iptables-restore"), "an accept for what leaves by lxcw0"),
+        (("ip6", "filter", ":FORWARD DROP [0:0]\n", "ip6tables-restore"), "an accept for what leaves by lxcw0"),
     ],
 )
 def test_what_would_let_it_through(table: tuple[str, str, str, str], command: str) -> None:
@@ -147,6 +151,34 @@ def test_frames_add_up(source: str, target: str, protocol: str, number: int, at:
     assert struct.unpack_from("!HH", body) == (20000, 8080)
     assert frames.checksum(frames._pseudo(ends, number, len(body)) + body) == 0
     assert struct.unpack_from("!H", body, at)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("tcp dport 9 queue num 3", True),
+        ("tcp dport 9 queue flags bypass to 3", True),
+        ("-A INPUT -j NFQUEUE --queue-num 3", True),
+        ('comment "the queue is long"', False),
+    ],
+)
+def test_packets_for_programs(text: str, found: bool) -> None:
+    assert bool(firewall._QUEUE.search(text)) is found
+
+
+def test_the_report_fits_a_page() -> None:
+    ports = ["0.0.0.0:80->80/tcp", "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535->65535/tcp", "0.0.0.0:8/udp"]
+    froms = ["everywhere", "this host, containers, eth0: all", "this host, " * 12 + "eth0: all"]
+    rows = [
+        {"Container": "name" * 10, "Port": port, "From": text, "Notes": ["word " * 40]}
+        for port, text in zip(ports, froms, strict=True)
+    ]
+    lines = port_command._report(rows, ("table ip filter: no",))
+    assert max(map(len, lines)) <= 100 and lines[0].split() == ["CONTAINER", "PORT", "REACHED", "FROM"]
+    column = lines[0].index("REACHED")
+    assert lines[1][column:] == "everywhere" and lines[3][column:] == "this host, containers, eth0: all"
+    assert all(line[:column].strip() == "" for line in lines[5:7])
+    assert lines[-1] == "cannot tell: table ip filter: no" and "word word" in lines[-4]
 
 
 def test_addresses_of_sockets() -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 group = "container"
 
 COLUMNS = (("CONTAINER", "Container"), ("PORT", "Port"), ("REACHED FROM", "From"))
-_WIDTH = 100  # columns of the report
+_WIDTH = 100  # columns of the report, ...
+_PORT = 40  # ... and of a port in it
 
 EXAMPLES = """\b
 Examples:
@@ -106,10 +107,13 @@ def _report(rows: list[dict[str, Any]], problems: tuple[str, ...]) -> list[str]:
     from lxcwrap.cli.terminal import printable
 
     cells = [[shortened(printable(row["Container"]), 24), row["Port"], row["From"]] for row in rows]
-    left = sum(max([len(row[at]) for row in cells] + [10]) + 3 for at in (0, 1))
+    left = sum(max([len(row[at]) for row in cells if len(row[at]) <= _PORT] + [10]) + 3 for at in (0, 1))
     lines = [[header for header, _ in COLUMNS]]
     for name, port, text in cells:
-        parts = textwrap.wrap(text, max(_WIDTH - left, 30), break_on_hyphens=False) or [""]
+        parts = textwrap.wrap(text, _WIDTH - left, break_on_hyphens=False) or [""]
+        if len(port) > _PORT:  # a long IPv6 address has its line alone
+            lines.append([name, port])
+            name = port = ""
         lines.append([name, port, parts[0]])
         lines += [["", "", part] for part in parts[1:]]
     about: dict[str, list[str]] = {}
