@@ -66,7 +66,7 @@ def _running(store: Store, container: Container, known: state.State, *, mounts: 
 
 @contextmanager
 def _mounted(store: Store, container: Container, *, mounts: bool) -> Iterator[int]:
-    from lxcwrap.runtime.rootfs import Rootfs
+    from lxcwrap.runtime.rootfs import CannotMount, Rootfs
 
     plan = {
         "directory": store.paths.container(container.id),
@@ -78,7 +78,10 @@ def _mounted(store: Store, container: Container, *, mounts: bool) -> Iterator[in
     }
     with mount.private_namespace():
         rootfs = Rootfs(plan)
-        rootfs.mount()
+        try:
+            rootfs.mount()
+        except CannotMount as error:
+            raise Conflict(f"container {container.name}: {error}") from None
         try:
             yield rootfs.root_fd
         finally:

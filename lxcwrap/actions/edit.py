@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lxcwrap.actions import create, image_mounts, ports, start, stop
 from lxcwrap.errors import NotFound, Unsupported, UsageError
 from lxcwrap.model import run_flags
-from lxcwrap.model.container import ContainerConfig, Mount, Port, RestartKind, RestartPolicy
+from lxcwrap.model.container import ContainerConfig, Mount, MountKind, Port, RestartKind, RestartPolicy
 from lxcwrap.model.image import RunConfig
 from lxcwrap.runtime import connect, state
 from lxcwrap.store import containers, images, layers, volumes
@@ -132,10 +132,20 @@ def _edit(store: Store, driver: Driver, before: Container, changes: Changes, ima
             start.start(store, after)
         except BaseException:
             _record(store, before)
+            _discard_new(store, after, before)
             start.start(store, before)
             raise
     _record(store, after)
     image_mounts.discard_others(store, place, wanted)
+
+
+def _discard_new(store: Store, after: Container, before: Container) -> None:
+    """What was made for the changes that were taken back."""
+    kept = create.volume_names(before.config)
+    for mount in after.config.mounts:
+        if mount.kind is MountKind.VOLUME and mount.anonymous and mount.source not in kept:
+            volumes.remove(store, mount.source)
+    image_mounts.discard_others(store, store.paths.container(before.id), before.config)
 
 
 def _on_image(

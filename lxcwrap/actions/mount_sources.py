@@ -33,7 +33,9 @@ def there(store: Store, container: Container) -> Sources:
     for mount in container.config.mounts:
         try:
             if mount.kind is MountKind.VOLUME:
-                sources[mount] = _volume(store, container, mount) | {"copy_up": ""}
+                source = _volume(store, container, mount) | {"copy_up": ""}
+                if source.get("filesystem", {}).get("type") != "tmpfs":  # which is empty, as other memory
+                    sources[mount] = source
             elif mount.kind is MountKind.BIND and os.path.exists(mount.source):
                 sources[mount] = {"source": mount.source}
             elif mount.kind is MountKind.IMAGE:

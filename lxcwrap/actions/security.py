@@ -6,12 +6,14 @@ Of a container that runs the kernel's own files tell, of another one its configu
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import NamedTuple
 
-from lxcwrap.model.container import ContainerConfig, MountKind
+from lxcwrap.model import volume_options
+from lxcwrap.model.container import ContainerConfig, Mount, MountKind
 from lxcwrap.runtime import host, namespaces, policy
 from lxcwrap.runtime import state as states
-from lxcwrap.store import containers
+from lxcwrap.store import containers, volumes
 from lxcwrap.store.containers import ID_RANGE, Container
 from lxcwrap.store.database import Store
 
@@ -55,6 +57,7 @@ class Facts(NamedTuple):
 def report(store: Store, text: str) -> Report:
     """Raises NotFound or Conflict."""
     container = containers.resolve(store, text)
+    container = replace(container, config=_with_binds(store, container.config))
     state = states.read(store.paths, container.id)
     if state.pid:
         try:
@@ -62,6 +65,19 @@ def report(store: Store, text: str) -> Report:
         except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
             state = states.read(store.paths, container.id)
     return _report(container, state.status, "configuration", _from_configuration(container))
+
+
+def _with_binds(store: Store, config: ContainerConfig) -> ContainerConfig:
+    """The configuration with volumes that are directories of the host as what they are."""
+
+    def told(mount: Mount) -> Mount:
+        volume = volumes.find(store, mount.source) if mount.kind is MountKind.VOLUME else None
+        if not volume or not volume_options.is_bind(volume.options):
+            return mount
+        device = dict(volume.options)["device"]
+        return replace(mount, kind=MountKind.BIND, source=f"{device} (volume {volume.name})")
+
+    return replace(config, mounts=tuple(map(told, config.mounts)))
 
 
 def _report(container: Container, status: str, source: str, facts: Facts) -> Report:

@@ -64,7 +64,9 @@ def test_an_image_that_does_not_start(cli: Any, versions: tuple[str, str], tmp_p
     cli("run", "-d", "--name", "stays", "--network", "none", "first")
     cli("exec", "stays", "touch", "/mine")
     shown = json.loads(cli("inspect", "stays").out)[0]
-    failed = cli("container", "edit", "--image", "broken", "-e", "A=1", "stays", check=False)
+    volumes = cli("volume", "ls", "-q").lines
+    failed = cli("container", "edit", "--image", "broken", "-e", "A=1", "-v", "/fresh", "stays", check=False)
+    assert cli("volume", "ls", "-q").lines == volumes, "none is left of the one for /fresh"
     assert failed.code == 127 and "/not/there" in failed.err
     assert cli("exec", "stays", "ls", "/mine", "/first").code == 0
     after = json.loads(cli("inspect", "stays").out)[0]

@@ -108,6 +108,15 @@ def test_a_missing_source_that_may_be_made(cli: Any, busybox: str, tmp_path: Pat
     assert (tmp_path / "a" / "b" / "y").exists()
 
 
+def test_memory(cli: Any, busybox: str) -> None:
+    script = (
+        "stat -c %a /m /n; touch /n/x 2>/dev/null || echo refused; grep -c ' /m .*nosuid,nodev,noexec' /proc/mounts"
+    )
+    words = ("--mount", "type=tmpfs,dst=/m,tmpfs-mode=1750,consistency=cached", "--mount", "type=tmpfs,dst=/n,ro")
+    said = cli("run", "--rm", "--network", "none", *words, busybox, "sh", "-c", script).lines
+    assert said == ["1750", "1777", "refused", "1"]
+
+
 def test_words_that_ask_for_nothing_here(cli: Any, busybox: str, tmp_path: Path) -> None:
     for word in ("z", "Z", "cached", "delegated", "consistent", "z,ro"):
         cli("run", "--rm", "--network", "none", "-v", f"{tmp_path}:/x:{word}", busybox, "true")

@@ -22,6 +22,9 @@ def test_a_directory_of_the_host(cli: Any, busybox: str, tmp_path: Path, words: 
     cli("volume", "create", *(word.format(tmp_path) for word in words), "bound")
     assert look(cli, busybox, "bound:/v", "cat /v/file; echo x >/v/new").out == "of the host\n"
     assert (tmp_path / "new").stat().st_uid == 0
+    cli("create", "--name", "exposed", "-v", "bound:/v", busybox)
+    assert f"{tmp_path} (volume bound) at /v" in cli("security", "exposed").out, "it is the host's"
+    cli("rm", "exposed")
     assert cli("volume", "inspect", "-f", "{{.Mountpoint}} {{.Options.o}}", "bound").out == f"{tmp_path} bind\n"
     assert (
         "file"
@@ -131,3 +134,18 @@ def test_volumes_made_by_mount(cli: Any, busybox: str) -> None:
     assert (seen[1].split()[1], seen[2]) == ("2048", "700")
     assert cli("volume", "ls", "-q", "--filter", "label=a=b").lines == ["made"]
     assert cli("volume", "inspect", "-f", "{{.Options.type}}", "made").out == "tmpfs\n"
+
+
+def test_files_of_a_container_that_does_not_run(cli: Any, busybox: str, device: str, tmp_path: Path) -> None:
+    """``cp`` sees its file systems, and says what cannot be mounted."""
+    cli("volume", "create", "-o", f"type=ext4,device={device}", "still")
+    cli("volume", "create", "-o", "type=tmpfs", "away")
+    cli("create", "--name", "stopped", "--network", "none", "-v", "still:/v", "-v", "away:/m", busybox)
+    (tmp_path / "file").write_text("kept\n")
+    cli("cp", tmp_path / "file", "stopped:/v/")
+    assert look(cli, busybox, "still:/v", "cat /v/file").out == "kept\n"
+    cli("create", "--name", "wrong", "--mount", "src=still,dst=/v,volume-subpath=no", busybox)
+    refused = cli("cp", "wrong:/etc/passwd", "-", check=False)
+    assert (refused.code, len(refused.err.splitlines())) == (1, 1)
+    assert f"cannot mount volume still (ext4 {device})/no at /v: No such file or directory" in refused.err
+    cli("rm", "stopped", "wrong")
