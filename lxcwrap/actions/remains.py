@@ -14,7 +14,7 @@ from lxcwrap.actions import ports
 from lxcwrap.kernel import lock
 from lxcwrap.model.paths import Paths
 from lxcwrap.runtime import state
-from lxcwrap.store import containers, staging
+from lxcwrap.store import containers, staging, volumes
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
 
@@ -94,6 +94,7 @@ def _alone(paths: Paths, container_id: str) -> Iterator[bool]:
 def sweep(store: Store) -> None:
     """Remove what commands left in staging that were killed, and what they left of builds and containers."""
     staging.sweep(store.paths)
+    volumes.discard_unknown(store)
     forget_steps(store.paths)
     for container_id in _with_run_directory(store.paths):
         if not store.db.execute("SELECT 1 FROM containers WHERE id = ?", (container_id,)).fetchone():

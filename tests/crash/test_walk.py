@@ -32,6 +32,7 @@ STEPS = int(os.environ.get("LXCWRAP_WALK", "1"))  # kills for each role of each 
 _PATIENCE = 60  # seconds for one command with a kill in it
 _RUN = "run -d --name x -p 127.0.0.1::80 -v kept:/kept busybox sleep 1000"
 _OWN = "network create net1"
+_TAG = "tag busybox {registry}/it"
 _FILES = "volume create vol"
 
 
@@ -66,8 +67,8 @@ CASES = {
     "cp-in": Case("cp {place}/Dockerfile x:/copied", _RUN),
     "cp-out": Case("cp kept:/kept {place}/taken"),
     "build": Case("build -q -t made {place}", "builder prune -af", ("command", "nursery", "supervisor", "liblxc")),
-    "pull": Case("pull -q {registry}/it", "push -q busybox {registry}/it"),
-    "push": Case("push -q busybox {registry}/it"),
+    "pull": Case("pull -q {registry}/it", f"{_TAG}; push -q {{registry}}/it; rmi {{registry}}/it"),
+    "push": Case("push -q {registry}/it", _TAG),
     "load": Case("load -q -i {place}/archive.tar"),
     "save": Case("save -o {place}/saved.tar busybox"),
     "import": Case("import {place}/files.tar made"),
@@ -85,7 +86,9 @@ CASES = {
     "network-connect": Case("network connect net1 x", f"{_OWN}; {_RUN}"),
     "network-disconnect": Case("network disconnect net1 x", f"{_OWN}; {_RUN}; network connect net1 x"),
     "network-prune": Case("network prune -f", f"{_OWN}; run --rm --network net1 busybox true"),
-    "container-prune": Case("container prune -f", "create --name x -v /anonymous busybox true"),
+    "container-prune": Case(
+        "container prune -f --filter label=y", "create --name x --label y -v /anonymous busybox true"
+    ),
     "template": Case("template build -t made busybox"),
 }
 
@@ -135,13 +138,12 @@ def traced(ground: Ground, case: Case, log: Path, role: str = "-", number: int =
     if "supervisor" in case.roles:
         for container in ground.cli("ps", "-q", "--no-trunc").lines:
             running.append(f"{supervisor_of(ground.cli.root, container)}=supervisor")
-    argv = [sys.executable, "-m", "tests.crash.stepping", str(log), role, str(number), *running, "--"]
-    environment = {**ground.cli.environment, "PYTHONPATH": str(CHECKOUT)}
+    argv = [sys.executable, f"{CHECKOUT}/tests/crash/stepping.py", str(log), role, str(number), *running, "--"]
     argv += ground.cli.argv(*ground.words(case.words))
     log.unlink(missing_ok=True)
     with open(f"{log}.err", "wb") as err:
         null: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": err}
-        subprocess.run(argv, env=environment, cwd=CHECKOUT, timeout=_PATIENCE, check=True, **null)
+        subprocess.run(argv, env=ground.cli.environment, timeout=_PATIENCE, check=True, **null)
     return Traced(**json.loads(log.read_text()), err=Path(f"{log}.err").read_text())
 
 
@@ -154,18 +156,15 @@ def clean(ground: Ground) -> list[str]:
     """Remove everything that is not the ground's with ordinary commands; the commands that failed."""
     cli, failed = ground.cli, []
 
-    def do(*words: str) -> list[str]:
+    def do(*words: str) -> None:
         done = cli(*words, check=False)
         if done.code:
             failed.append(f"{' '.join(words)}: {done.code} {done.err.strip()}")
-        return done.lines
 
-    containers = [name for name in do("ps", "-a", "--format", "{{.Names}}") if name != "kept"]
-    if containers:
+    if containers := rows(cli, "SELECT name FROM containers WHERE name != 'kept'"):
         do("rm", "-f", "-v", *containers)
-    tags = set(do("images", "--format", "{{.Repository}}:{{.Tag}}")) - {"busybox:latest"}
-    if tags - {"<none>:<none>"}:
-        do("rmi", *sorted(tags - {"<none>:<none>"}))
+    if tags := rows(cli, "SELECT reference FROM image_references WHERE reference NOT LIKE '%/busybox:latest'"):
+        do("rmi", *tags)
     if rows(cli, "SELECT key FROM build_cache"):
         do("builder", "prune", "-af")
     do("image", "prune", "-f")
