@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -99,6 +100,24 @@ def test_supervisor_killed_then_removed(cli: Cli, before: KernelLists, network: 
     os.kill(supervisor_of(cli.root, id_of(cli, "x")), signal.SIGKILL)
     cli(*at_once)
     cli("network", "rm", network)
+    assert leaked(cli.root, before) == ""
+
+
+def test_removal_that_was_cut(cli: Cli, before: KernelLists) -> None:
+    """Its row is gone; no command minds, and what is left goes with the next that clears up."""
+    for name in ("x", "y"):
+        cli("run", "-d", "--name", name, "busybox", "sleep", "1000")
+        os.kill(supervisor_of(cli.root, id_of(cli, name)), signal.SIGKILL)
+    cli("ps")
+    for name in ("x", "y"):
+        cli("start", name)
+        os.kill(supervisor_of(cli.root, id_of(cli, name)), signal.SIGKILL)
+    with sqlite3.connect(f"{cli.root}/state.db") as db:
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("DELETE FROM containers WHERE name = 'x'")
+    assert cli("ps", "-a", "--format", "{{.Names}}").out == "y\n"
+    cli("image", "prune", "-f")
+    cli("rm", "y")
     assert leaked(cli.root, before) == ""
 
 
