@@ -9,14 +9,17 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lxcwrap.errors import LxcwrapError
 from lxcwrap.kernel import lock
 from lxcwrap.model.paths import Paths
 from lxcwrap.network import default
+from lxcwrap.store import database
 from tests.conftest import Cli, Result
 from tests.crash.kernel_lists import KernelLists, leaked, supervisor_of
 from tests.crash.test_killed import end_survivors
@@ -305,14 +308,37 @@ def test_stopped_holder_of_a_lock_is_named(cli: Cli, before: KernelLists) -> Non
     assert leaked(cli.root, before) == ""
 
 
-@contextmanager
-def stopped_with(path: str) -> Iterator[int]:
+def test_stopped_writer_of_the_database_is_named(cli: Cli, before: KernelLists, monkeypatch: Any) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.3)  # a minute otherwise
+    store = database.Store(Paths(cli.root))
+
+    def begin() -> object:
+        return sqlite3.connect(f"{cli.root}/state.db", isolation_level=None).execute("BEGIN IMMEDIATE")
+
+    with stopped_in(begin) as pid, pytest.raises(LxcwrapError, match=f"is held by process {pid}.* is stopped"):  # noqa: SIM117
+        with store.transaction():
+            pass
+    with store.transaction():
+        pass
+    store.close()
+
+
+def stopped_with(path: str) -> AbstractContextManager[int]:
     """The pid of a stopped process that holds the lock."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    return stopped_in(lambda: lock.take(path))
+
+
+_kept: list[object] = []
+
+
+@contextmanager
+def stopped_in(do: Callable[[], object]) -> Iterator[int]:
+    """The pid of a process that is stopped once it has done something."""
     read, write = os.pipe()
     pid = os.fork()
     if not pid:
-        lock.take(path)
+        _kept.append(do())
         os.write(write, b"+")
         signal.pause()
     os.read(read, 1)
