@@ -27,7 +27,7 @@ from tests.crash.test_killed import digests
 from tests.image_files import image, layer, tar_of, write_layout
 
 STEPS = int(os.environ.get("LXCWRAP_WALK", "0"))  # kills for each role of each command
-_USUAL = {"command": 30, "supervisor": 50, "liblxc": 100, "init": 250, "finish": 30, "nursery": 4}  # calls of a role
+_USUAL = {"command": 30, "supervisor": 50, "liblxc": 100, "init": 250, "nursery": 4}  # calls of a role
 _PATIENCE = 60  # seconds for one command with a kill in it
 _RUN = "run -d --name x -p 127.0.0.1::80 -v kept:/kept busybox sleep 1000"
 _OWN = "network create net1"
@@ -46,7 +46,7 @@ class Case(NamedTuple):
 _STARTS = ("command", "supervisor", "liblxc", "init")
 _RUNS = ("command", "supervisor")
 CASES = {
-    "run": Case("run --rm -p 127.0.0.1::80 -v vol:/etc busybox true", "", (*_STARTS, "finish")),
+    "run": Case("run --rm -p 127.0.0.1::80 -v vol:/etc busybox true", "", _STARTS),
     "run-d": Case(_RUN, "", _STARTS),
     "run-network": Case("run -d --name x --network net1 busybox sleep 1000", _OWN, _STARTS),
     "create": Case("create --name x -v vol:/v -v /anonymous busybox true"),
