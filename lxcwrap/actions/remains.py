@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from lxcwrap.actions import ports
+from lxcwrap.errors import LxcwrapError
 from lxcwrap.kernel import lock
 from lxcwrap.model.paths import Paths
 from lxcwrap.runtime import state
-from lxcwrap.store import containers, staging
+from lxcwrap.store import containers, staging, volumes
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
 
@@ -63,8 +64,10 @@ def settle(store: Store) -> None:
     if os.path.isdir(f"{store.paths.run}/networks"):
         from lxcwrap.network import several
 
-        several.revive(store)
-    for container_id in _with_run_directory(store.paths):
+        with suppress(LxcwrapError):  # the next start says what is wrong with the resolver
+            several.revive(store)
+    known = {row["id"] for row in store.db.execute("SELECT id FROM containers")}
+    for container_id in known.intersection(_with_run_directory(store.paths)):
         if not state.read(store.paths, container_id).killed:
             continue
         with _alone(store.paths, container_id) as alone:
@@ -94,15 +97,19 @@ def _alone(paths: Paths, container_id: str) -> Iterator[bool]:
 def sweep(store: Store) -> None:
     """Remove what commands left in staging that were killed, and what they left of builds and containers."""
     staging.sweep(store.paths)
+    volumes.discard_unknown(store)
     forget_steps(store.paths)
-    for container_id in _with_run_directory(store.paths):
-        if not store.db.execute("SELECT 1 FROM containers WHERE id = ?", (container_id,)).fetchone():
-            _forget_removed(store.paths, container_id)
+    known = {row["id"] for row in store.db.execute("SELECT id FROM containers")}
+    for container_id in set(_with_run_directory(store.paths)) - known:
+        _forget_removed(store.paths, container_id)
 
 
 def _forget_removed(paths: Paths, container_id: str) -> None:
     """Of a container whose removal was cut."""
     if not state.supervised(paths, container_id):
+        from lxcwrap.kernel import cgroup_end
+
+        cgroup_end.end(container_id)
         _forget_lxcpath(paths.container_run(container_id))
         shutil.rmtree(paths.container_run(container_id), ignore_errors=True)
 

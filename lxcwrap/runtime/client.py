@@ -27,6 +27,7 @@ class Client:
         self.decoder = frames.Decoder()
         self.waiting = bytearray()
         self.done = False
+        self.froze = False  # the container stands still until this client leaves
 
 
 class Clients:
@@ -99,7 +100,8 @@ class Clients:
             if client is self._session.first:
                 self._session.streams.owner_left()
             self._session.streams.held_back(self.full)
-            self._session.left(client)
+            if client.froze and self._session.state["status"] == "paused":
+                self._session.received(client, frames.PAUSE, frames.THAW)
 
     def knows(self, client: Client) -> bool:
         """Whether the client is still there."""

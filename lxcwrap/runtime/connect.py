@@ -19,7 +19,8 @@ class SupervisorStopped(RuntimeFailure):
 
     def __init__(self, container_id: str, pid: int) -> None:
         hint = f"kill -CONT {pid} lets it go on; lxcwrap rm -f ends it with the container"
-        super().__init__(f"the supervisor of container {container_id[:12]} (process {pid}) is stopped", hint=hint)
+        message = f"the supervisor of container {container_id[:12]} (process {pid}) is stopped"
+        super().__init__(message, hint=hint, exit_code=1)
         self.pid = pid
 
 

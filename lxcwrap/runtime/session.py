@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lxcwrap.kernel import journal, mount, process
-from lxcwrap.runtime import birth, executable, frames, launch, lxc, program, restart, users
+from lxcwrap.runtime import birth, executable, frames, launch, lxc, program, restart, statefile, users
 from lxcwrap.runtime.client import Client, Clients
 from lxcwrap.runtime.rootfs import CannotMount, Rootfs
 from lxcwrap.runtime.streams import Streams
@@ -54,7 +54,6 @@ class Session:
         self.restarts = restart.Counter(plan["restart"])
         self.wake: float | None = None  # monotonic time of the next start
         self.health: Any = None  # runtime.health.Health while a container with a check runs
-        self.frozen_for: Client | None = None
         self.killing: float | None = None  # monotonic time at which patience with a stop signal ends
         self.oom = -1
         self.relays: list[Any] = []  # runtime.relay.Relay: ports on ::1
@@ -344,19 +343,10 @@ class Session:
             journal.record(known["path"], "container", action, self.plan["name"], {**known["attributes"], **attributes})
 
     def save(self, status: str) -> None:
-        """Write state.json, whole or not at all; on a full disk over the one that is there."""
-        if not self.plan["run"]:
-            return
-        self.state.update(status=status, supervisor=os.getpid())
-        path = self.plan["directory"] + "/state.json"
-        try:
-            with open(path + ".new", "w", encoding="utf-8") as stream:
-                json.dump(self.state, stream)
-            os.rename(path + ".new", path)
-        except OSError:
-            from lxcwrap.runtime import full_disk
-
-            full_disk.overwrite(path, json.dumps(self.state).encode())
+        """Write state.json."""
+        if self.plan["run"]:
+            self.state.update(status=status, supervisor=os.getpid())
+            statefile.write(self.plan["directory"] + "/state.json", self.state)
 
     def received(self, client: Client, kind: bytes, payload: bytes) -> None:
         """A frame from a client."""
@@ -374,7 +364,7 @@ class Session:
         elif kind == frames.ATTACH:
             self.clients.attach(client, json.loads(payload))
         elif kind == frames.PAUSE:
-            self.frozen_for = client if payload == frames.FREEZE_FOR_ME else None
+            client.froze = payload == frames.FREEZE_FOR_ME
             self._pause(payload != frames.THAW)
         elif kind == frames.EXEC:
             from lxcwrap.runtime import entering
@@ -384,12 +374,6 @@ class Session:
             self._update(client, json.loads(payload))
         elif kind == frames.BEAR:
             self._bear(client, payload.decode(errors="replace"))
-
-    def left(self, client: Client) -> None:
-        """A client is gone, perhaps killed: what was frozen for it goes on."""
-        if client is self.frozen_for:
-            self.frozen_for = None
-            self._pause(False)
 
     def _update(self, client: Client, wish: dict[str, Any]) -> None:
         """Another name, or other limits (which the client has set in the kernel) and another restart policy."""

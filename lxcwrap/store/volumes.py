@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lxcwrap.errors import Conflict, NotFound, Unsupported
@@ -204,6 +205,22 @@ def remove(store: Store, name: str) -> None:
             store.event("volume", "destroy", name, {"driver": "local"})
         _discard(store, name)
         os.unlink(_lock(store, name))
+
+
+def discard_unknown(store: Store) -> None:
+    """Remove the directories and markers of volumes that no row knows: a crash came between the two."""
+    for entry in os.listdir(store.paths.volumes):
+        name = entry.removeprefix(".filling-")
+        if _is_known(store, name):
+            continue
+        with suppress(lock.Busy), lock.held(_lock(store, name), wait=False):  # else it is being made or removed
+            if not _is_known(store, name):
+                _discard(store, name)
+                os.unlink(_lock(store, name))
+
+
+def _is_known(store: Store, name: str) -> bool:
+    return bool(store.db.execute("SELECT 1 FROM volumes WHERE ? IN (name, moved_from)", (name,)).fetchone())
 
 
 def _check_unused(store: Store, name: str) -> None:

@@ -1,6 +1,6 @@
 """Run a command under ptrace(2) and kill one of its processes just before a chosen system call.
 
-``python -m tests.crash.stepping LOG ROLE NUMBER PID=ROLE… -- COMMAND…``: every process has a role: ``command``, its
+``python stepping.py LOG ROLE NUMBER PID=ROLE… -- COMMAND…``: every process has a role: ``command``, its
 ``helper`` programs, the ``supervisor``, ``liblxc``'s process, the container's ``init``, what ``inside`` starts after
 that, or what an already running PID is given.  When a process of ROLE is about to make the NUMBER-th (from 0) of the
 calls that change something, that process is killed and the rest goes on alone.  Without a role (``-``) nobody is

@@ -1,11 +1,10 @@
 """kill -9 of every process of every command that changes something, step by step.
 
-Each command runs once undisturbed, to count the system calls that change something, by the role of the process that
-makes them; then again and again, killed before one of them.  After each time the next commands work, ordinary commands
-remove what there is, the kernel's lists are what they were before, and what was committed is whole.
+One of a command's processes is killed before one of the system calls by which it changes something.  After that the
+next commands work, ordinary commands remove what there is, the kernel's lists are what they were before, and what was
+committed is whole.
 
-``LXCWRAP_WALK=40`` kills at (up to) so many steps of every process of each command rather than at one of one of them;
-it takes an hour or two.
+Usually each command is killed once; ``LXCWRAP_WALK=20`` does it at (up to) so many steps of every process of each.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import sqlite3
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,10 +26,12 @@ from tests.crash.kernel_lists import KernelLists, leaked, supervisor_of
 from tests.crash.test_killed import digests
 from tests.image_files import image, layer, tar_of, write_layout
 
-STEPS = int(os.environ.get("LXCWRAP_WALK", "1"))  # kills for each role of each command
+STEPS = int(os.environ.get("LXCWRAP_WALK", "0"))  # kills for each role of each command
+_USUAL = {"command": 30, "supervisor": 50, "liblxc": 100, "init": 250, "nursery": 4}  # calls of a role
 _PATIENCE = 60  # seconds for one command with a kill in it
 _RUN = "run -d --name x -p 127.0.0.1::80 -v kept:/kept busybox sleep 1000"
 _OWN = "network create net1"
+_TAG = "tag busybox {registry}/it"
 _FILES = "volume create vol"
 
 
@@ -46,7 +46,7 @@ class Case(NamedTuple):
 _STARTS = ("command", "supervisor", "liblxc", "init")
 _RUNS = ("command", "supervisor")
 CASES = {
-    "run": Case("run --rm -p 127.0.0.1::80 -v vol:/etc busybox true", "", (*_STARTS, "finish")),
+    "run": Case("run --rm -p 127.0.0.1::80 -v vol:/etc busybox true", "", _STARTS),
     "run-d": Case(_RUN, "", _STARTS),
     "run-network": Case("run -d --name x --network net1 busybox sleep 1000", _OWN, _STARTS),
     "create": Case("create --name x -v vol:/v -v /anonymous busybox true"),
@@ -66,8 +66,8 @@ CASES = {
     "cp-in": Case("cp {place}/Dockerfile x:/copied", _RUN),
     "cp-out": Case("cp kept:/kept {place}/taken"),
     "build": Case("build -q -t made {place}", "builder prune -af", ("command", "nursery", "supervisor", "liblxc")),
-    "pull": Case("pull -q {registry}/it", "push -q busybox {registry}/it"),
-    "push": Case("push -q busybox {registry}/it"),
+    "pull": Case("pull -q {registry}/it", f"{_TAG}; push -q {{registry}}/it; rmi {{registry}}/it"),
+    "push": Case("push -q {registry}/it", _TAG),
     "load": Case("load -q -i {place}/archive.tar"),
     "save": Case("save -o {place}/saved.tar busybox"),
     "import": Case("import {place}/files.tar made"),
@@ -85,7 +85,9 @@ CASES = {
     "network-connect": Case("network connect net1 x", f"{_OWN}; {_RUN}"),
     "network-disconnect": Case("network disconnect net1 x", f"{_OWN}; {_RUN}; network connect net1 x"),
     "network-prune": Case("network prune -f", f"{_OWN}; run --rm --network net1 busybox true"),
-    "container-prune": Case("container prune -f", "create --name x -v /anonymous busybox true"),
+    "container-prune": Case(
+        "container prune -f --filter label=y", "create --name x --label y -v /anonymous busybox true"
+    ),
     "template": Case("template build -t made busybox"),
 }
 
@@ -135,13 +137,12 @@ def traced(ground: Ground, case: Case, log: Path, role: str = "-", number: int =
     if "supervisor" in case.roles:
         for container in ground.cli("ps", "-q", "--no-trunc").lines:
             running.append(f"{supervisor_of(ground.cli.root, container)}=supervisor")
-    argv = [sys.executable, "-m", "tests.crash.stepping", str(log), role, str(number), *running, "--"]
-    environment = {**ground.cli.environment, "PYTHONPATH": str(CHECKOUT)}
+    argv = [sys.executable, f"{CHECKOUT}/tests/crash/stepping.py", str(log), role, str(number), *running, "--"]
     argv += ground.cli.argv(*ground.words(case.words))
     log.unlink(missing_ok=True)
     with open(f"{log}.err", "wb") as err:
         null: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": err}
-        subprocess.run(argv, env=environment, cwd=CHECKOUT, timeout=_PATIENCE, check=True, **null)
+        subprocess.run(argv, env=ground.cli.environment, timeout=_PATIENCE, check=True, **null)
     return Traced(**json.loads(log.read_text()), err=Path(f"{log}.err").read_text())
 
 
@@ -154,18 +155,15 @@ def clean(ground: Ground) -> list[str]:
     """Remove everything that is not the ground's with ordinary commands; the commands that failed."""
     cli, failed = ground.cli, []
 
-    def do(*words: str) -> list[str]:
+    def do(*words: str) -> None:
         done = cli(*words, check=False)
         if done.code:
             failed.append(f"{' '.join(words)}: {done.code} {done.err.strip()}")
-        return done.lines
 
-    containers = [name for name in do("ps", "-a", "--format", "{{.Names}}") if name != "kept"]
-    if containers:
+    if containers := rows(cli, "SELECT name FROM containers WHERE name != 'kept'"):
         do("rm", "-f", "-v", *containers)
-    tags = set(do("images", "--format", "{{.Repository}}:{{.Tag}}")) - {"busybox:latest"}
-    if tags - {"<none>:<none>"}:
-        do("rmi", *sorted(tags - {"<none>:<none>"}))
+    if tags := rows(cli, "SELECT reference FROM image_references WHERE reference NOT LIKE '%/busybox:latest'"):
+        do("rmi", *tags)
     if rows(cli, "SELECT key FROM build_cache"):
         do("builder", "prune", "-af")
     do("image", "prune", "-f")
@@ -219,44 +217,49 @@ def complaints(ground: Ground, case: Case, what: Traced, before: KernelLists) ->
     return found + harm(ground)
 
 
-def chosen(name: str, role: str, count: int) -> list[int]:
-    """The calls before which somebody is killed: spread over all, or one that depends on the names only."""
-    if count <= STEPS:
-        return list(range(count))
-    first = zlib.crc32(f"{name} {role}".encode()) % count
-    return sorted({(first + number * count // STEPS) % count for number in range(STEPS)})
+class Found(NamedTuple):
+    """What one run gave, with a kill in it or not."""
+
+    done: Traced
+    wrong: list[str]
+
+
+def run(ground: Ground, case: Case, log: Path, role: str = "-", number: int = 0) -> Found:
+    before = KernelLists.of(ground.cli.root)
+    prepare(ground, case)
+    done = traced(ground, case, log, role, number)
+    assert done.killed or done.code == 0, done.err
+    where = f"{role} killed before call {number} ({done.killed})" if done.killed else "undisturbed"
+    wrong = [f"{where}: {line}" for line in complaints(ground, case, done, before)]
+    if "LXCWRAP_WALK_LOG" in os.environ:  # findings of a long walk, as they come
+        with open(os.environ["LXCWRAP_WALK_LOG"], "a", encoding="utf-8") as stream:
+            stream.writelines(f"{case.words}: {line}\n" for line in wrong)
+    return Found(done, wrong)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_killed_at_every_step(ground: Ground, tmp_path: Path, name: str, record: Callable[[str], None]) -> None:
-    case, log = CASES[name], tmp_path / "log"
-    before = KernelLists.of(ground.cli.root)
-    prepare(ground, case)
-    whole = traced(ground, case, log)
-    assert whole.code == 0, whole.err
-    assert clean(ground) == []
-    assert leaked(ground.cli.root, before) == ""
-    wrong = []
-    for role in case.roles if STEPS > 1 else [case.roles[zlib.crc32(name.encode()) % len(case.roles)]]:
-        for number in chosen(name, role, len(whole.calls.get(role, []))):
-            before = KernelLists.of(ground.cli.root)
-            prepare(ground, case)
-            done = traced(ground, case, log, role, number)
-            found = complaints(ground, case, done, before)
-            where = f"{role} killed before call {number} ({done.killed or 'none'})"
-            wrong += [f"{where}: {line}" for line in found]
-            for line in found:
-                record(f"{name}: {where}: {line}")
-    assert wrong == []
+def test_killed(ground: Ground, tmp_path: Path, name: str) -> None:
+    walk = everywhere if STEPS else somewhere
+    assert walk(ground, name, tmp_path / "log") == []
 
 
-@pytest.fixture
-def record(tmp_path: Path) -> Callable[[str], None]:
-    """Findings of a long walk, as they come: in the file LXCWRAP_WALK_LOG."""
+def somewhere(ground: Ground, name: str, log: Path) -> list[str]:
+    """At one call of one process; where, depends on nothing but the name."""
+    case, number = CASES[name], zlib.crc32(name.encode())
+    role = case.roles[number % len(case.roles)]
+    found = run(ground, case, log, role, number % _USUAL[role])
+    if found.done.killed:
+        return found.wrong
+    return found.wrong + run(ground, case, log, role, number % len(found.done.calls[role])).wrong
 
-    def write(line: str) -> None:
-        if "LXCWRAP_WALK_LOG" in os.environ:
-            with open(os.environ["LXCWRAP_WALK_LOG"], "a", encoding="utf-8") as stream:
-                stream.write(line + "\n")
 
-    return write
+def everywhere(ground: Ground, name: str, log: Path) -> list[str]:
+    """At so many calls of each process, spread over all that it makes."""
+    case = CASES[name]
+    whole = run(ground, case, log)
+    wrong = whole.wrong
+    for role in case.roles:
+        count = len(whole.done.calls.get(role, []))
+        for number in sorted({step * count // STEPS for step in range(STEPS)} if count else ()):
+            wrong += run(ground, case, log, role, number).wrong
+    return wrong
