@@ -18,7 +18,7 @@ import pytest
 
 EPERM, EACCES, ETXTBSY = 1, 13, 26
 LOADER = "/lib64/ld-linux-x86-64.so.2"
-ROUNDS = 6
+ROUNDS = 4
 USERS = ["private", "host"]
 
 # --- /proc/self/exe --------------------------------------------------------------------------------------------------
