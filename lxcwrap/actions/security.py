@@ -9,6 +9,7 @@ import os
 from dataclasses import replace
 from typing import NamedTuple
 
+from lxcwrap.actions.dangers import MIGHTY, dangers
 from lxcwrap.model import volume_options
 from lxcwrap.model.container import ContainerConfig, Mount, MountKind
 from lxcwrap.runtime import host, namespaces, policy
@@ -16,9 +17,6 @@ from lxcwrap.runtime import state as states
 from lxcwrap.store import containers, volumes
 from lxcwrap.store.containers import ID_RANGE, Container
 from lxcwrap.store.database import Store
-
-# what makes root in the container about as good as the host's, without a user namespace
-_MIGHTY = frozenset("SYS_ADMIN SYS_MODULE SYS_PTRACE SYS_RAWIO DAC_READ_SEARCH BPF MKNOD NET_ADMIN SYS_BOOT".split())
 
 
 class Finding(NamedTuple):
@@ -48,7 +46,7 @@ class Facts(NamedTuple):
     filtered: bool
     profile: str
     no_new_privileges: bool
-    covered: frozenset[str]  # kernel paths that are masked or read-only
+    uncovered: tuple[str, ...]  # kernel paths that are neither masked nor read-only, and by default are
     read_only: bool
     shared: frozenset[str]  # kinds of namespaces that are the host's
     writable: frozenset[str]  # mount points that can be written to; of those that the user asked for
@@ -75,7 +73,7 @@ def _with_binds(store: Store, config: ContainerConfig) -> ContainerConfig:
         if not volume or not volume_options.is_bind(volume.options):
             return mount
         device = dict(volume.options)["device"]
-        return replace(mount, kind=MountKind.BIND, source=f"{device} (volume {volume.name})")
+        return replace(mount, kind=MountKind.BIND, source=device)
 
     return replace(config, mounts=tuple(map(told, config.mounts)))
 
@@ -90,6 +88,7 @@ def _from_kernel(container: Container, pid: int) -> Facts:
     own = not (first == outside == 0 and count > 1 << 31)
     bounding = int(status["CapBnd"], 16)
     mounted = _mounted(_read(f"/proc/{pid}/mountinfo"))
+    covered = _covered(mounted)
     return Facts(
         id_base=outside if own else None,
         ids=count,
@@ -97,7 +96,7 @@ def _from_kernel(container: Container, pid: int) -> Facts:
         filtered=status.get("Seccomp", "0").strip() == "2",
         profile=_profile(pid),
         no_new_privileges=status.get("NoNewPrivs", "0").strip() == "1",
-        covered=frozenset(_covered(mounted)),
+        uncovered=tuple(path for path in _guarded() if path not in covered),
         read_only="ro" in mounted.get("/", frozenset()),
         shared=frozenset(kind for kind in ("net", "pid", "ipc", "uts", "cgroup") if _is_hosts(pid, kind)),
         writable=frozenset(point for point, options in mounted.items() if "rw" in options),
@@ -167,7 +166,7 @@ def _from_configuration(container: Container) -> Facts:
         filtered=not (options.seccomp == "unconfined" or (security.privileged and not options.seccomp)),
         profile="" if profile == "unconfined" else profile,
         no_new_privileges=options.no_new_privileges,
-        covered=frozenset(() if open_paths else _guarded()),
+        uncovered=tuple(_guarded() if open_paths else ()),
         read_only=security.read_only,
         shared=frozenset(shared),
         writable=frozenset(mount.target for mount in config.mounts if not mount.read_only),
@@ -176,8 +175,9 @@ def _from_configuration(container: Container) -> Facts:
 
 def findings(config: ContainerConfig, facts: Facts) -> tuple[Finding, ...]:
     """What the facts mean."""
-    found = [_privileged()] if config.security.privileged else []
-    found += [_users(facts), _capabilities(facts), _seccomp(facts), _apparmor(facts), _kernel_paths(facts)]
+    found = [Finding("Danger", False, text) for text in dangers(config, facts)]
+    found += [_privileged()] if config.security.privileged else []
+    found += [_users(facts), _capabilities(facts), _seccomp(config, facts), _apparmor(facts), _kernel_paths(facts)]
     found += [_devices(config), _privileges(facts), _root(facts), _network(config, facts), _namespaces(config, facts)]
     return (*found, *_mounts(config, facts), *_limits(config))
 
@@ -198,16 +198,26 @@ def _users(facts: Facts) -> Finding:
 
 def _capabilities(facts: Facts) -> Finding:
     kept = facts.capabilities
-    mighty = [name for name in kept if name in _MIGHTY]
-    if len(kept) == len(policy.ALL_CAPABILITIES) or len(kept) >= host.facts().capabilities:
-        return Finding("Capabilities", False, "all of them")
+    mighty = [name for name in kept if name in MIGHTY]
+    if len(kept) >= _most():
+        where = "all of them, within its user namespace" if facts.id_base is not None else "all of them"
+        return Finding("Capabilities", False, where)
     text = f"{len(kept)} of {host.facts().capabilities}: {', '.join(kept)}" if kept else "none at all"
     if mighty and facts.id_base is None:
         return Finding("Capabilities", False, f"{text}; {', '.join(mighty)} can be turned against the host")
     return Finding("Capabilities", True, text)
 
 
-def _seccomp(facts: Facts) -> Finding:
+def _most() -> int:
+    """How many capabilities anybody here has: a restricted host lacks some."""
+    line = next(line for line in _read("/proc/self/status").splitlines() if line.startswith("CapBnd:"))
+    return int(line.split()[1], 16).bit_count()
+
+
+def _seccomp(config: ContainerConfig, facts: Facts) -> Finding:
+    own = policy.Options(config.security.security_opt).seccomp
+    if facts.filtered and own not in ("", "unconfined"):
+        return Finding("System calls", True, f"a seccomp filter as {own} says; nobody here knows how good that is")
     if facts.filtered:
         return Finding("System calls", True, "a seccomp filter refuses those that are not on its list")
     return Finding("System calls", False, "no seccomp filter: every system call of the kernel is within reach")
@@ -222,7 +232,7 @@ def _apparmor(facts: Facts) -> Finding:
 
 def _kernel_paths(facts: Facts) -> Finding:
     topic = "Kernel files"
-    bare = [path for path in _guarded() if path not in facts.covered]
+    bare = facts.uncovered
     if not bare:
         return Finding(
             topic, True, "those in /proc and /sys that tell of the host or change it are masked or read-only"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -26,6 +27,8 @@ _NAMESPACES = 0x20000 | 0x2000000 | 0x4000000 | 0x8000000 | 0x20000000 | 0x40000
 _NEWUSER = 0x10000000
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_SET_PDEATHSIG = 24, 38, 22, 1
 _SECCOMP_MODE_FILTER = 2
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "armv7l": 311, "ppc64le": 271, "s390x": 280}
+_JOIN_SESSION_KEYRING = 1  # keyctl(2)
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441  # ioctl_tty(2)
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -185,6 +188,8 @@ class _Entry:
             os._exit(126)
 
     def _confine(self) -> None:
+        if self.plan["id_base"] is None:  # else the keyring is one of the user namespace's
+            _leave_keyring()
         for number in range(1, 65):
             signal.signal(number, signal.SIG_DFL) if number in _RESET else None
         if self.label and not self.wish["privileged"]:
@@ -204,6 +209,13 @@ class _Entry:
         os.setresuid(self.identity.uid, self.identity.uid, self.identity.uid)
         if not self.wish["privileged"]:
             capabilities.give_up(self.plan["confinement"]["dropped"])  # before anything of the container's is looked up
+
+
+def _leave_keyring() -> None:
+    """The keys of whoever started the container are not for it.  Raises OSError."""
+    number = _KEYCTL.get(os.uname().machine)
+    if number and _libc.syscall(number, _JOIN_SESSION_KEYRING, None) < 0 and ctypes.get_errno() != errno.ENOSYS:
+        raise OSError(ctypes.get_errno(), "no session keyring of its own could be had")
 
 
 def _prctl(what: str, option: int, *arguments: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import time
@@ -47,14 +48,20 @@ def group_file(cli: Any, name: str, controller: str, file: str) -> str:
             ["--memory-reservation", "16m"],
             "memory", ("memory.soft_limit_in_bytes", "16777216"), ("memory.low", "16777216"),
         ),
+        (["-m", "32m", "--memory-swap", "48m"],
+         "memory", ("memory.memsw.limit_in_bytes", "50331648"), ("memory.swap.max", "16777216")),
+        (["-m", "32m"], "memory", ("memory.memsw.limit_in_bytes", "67108864"), ("memory.swap.max", "33554432")),
+        (["-m", "32m", "--memory-swap", "32m"],
+         "memory", ("memory.memsw.limit_in_bytes", "33554432"), ("memory.swap.max", "0")),
         (["--memory-swappiness", "7"], "memory", ("memory.swappiness", "7"), None),
         (["--cpus", "0.5"], "cpu", ("cpu.cfs_quota_us", "50000"), ("cpu.max", "50000 100000")),
-        (
-            ["--cpu-period", "50000", "--cpu-quota", "10000"],
-            "cpu", ("cpu.cfs_quota_us", "10000"), ("cpu.max", "10000 50000"),
-        ),
+        (["--cpu-period", "50000", "--cpu-quota", "10000"],
+         "cpu", ("cpu.cfs_quota_us", "10000"), ("cpu.max", "10000 50000")),
         (["--cpu-shares", "512"], "cpu", ("cpu.shares", "512"), ("cpu.weight", "20")),
+        (["--cpu-period", "50000", "--cpu-quota", "10000"],
+         "cpu", ("cpu.cfs_period_us", "50000"), ("cpu.max", "10000 50000")),
         (["--cpu-rt-period", "500000", "--cpu-rt-runtime", "9000"], "cpu", ("cpu.rt_runtime_us", "9000"), None),
+        (["--cpu-rt-period", "500000", "--cpu-rt-runtime", "9000"], "cpu", ("cpu.rt_period_us", "500000"), None),
         (["--cpuset-cpus", "0"], "cpuset", ("cpuset.cpus", "0"), ("cpuset.cpus", "0")),
         (["--cpuset-mems", "0"], "cpuset", ("cpuset.mems", "0"), ("cpuset.mems", "0")),
         (["--pids-limit", "9"], "pids", ("pids.max", "9"), ("pids.max", "9")),
@@ -102,36 +109,118 @@ def test_processes_run_out(cli: Any, busybox: str) -> None:
     assert "can't fork" in result.err
 
 
-def test_a_quota_is_kept(cli: Any, busybox: str) -> None:
-    cli("run", "-d", "--name", "slow", "--cpus", "0.2", busybox, "sh", "-c", "while :; do :; done")
-    file = ("cpuacct", "cpuacct.usage") if V1 else ("cpu", "cpu.stat")
+def test_memory_and_swap_run_out_together(cli: Any, busybox: str) -> None:
+    """A tmpfs is memory too: what does not fit in both is refused to whoever writes."""
+    if V1 and not os.path.exists(f"{CGROUP}/memory/memory.memsw.limit_in_bytes"):
+        result = cli("run", "--rm", "-m", "16m", "--memory-swap", "32m", busybox, "true", check=False)
+        assert result.code == 125 and "--memory-swap" in result.err
+        return
+    fill = "dd if=/dev/zero of=/dev/shm/x bs=1M count=40"
+    flags = ("-m", "16m", "--memory-swap", "24m", "--shm-size", "64m")
+    cli("run", "--name", "full", *flags, busybox, "sh", "-c", fill, check=False)
+    state = json.loads(cli("inspect", "full").out)[0]["State"]
+    cli("rm", "full")
+    assert state["ExitCode"] != 0 and state["OOMKilled"] is True
 
-    def used() -> float:
-        text = group_file(cli, "slow", *file)
-        return int(text) / 1e9 if V1 else int(text.split()[1]) / 1e6
 
-    before, began = used(), time.monotonic()
+def test_shared_memory_runs_out(cli: Any, busybox: str) -> None:
+    fill = ("dd", "if=/dev/zero", "of=/dev/shm/x", "bs=1M", "count=4")
+    result = cli("run", "--rm", "--shm-size", "2m", busybox, *fill, check=False)
+    assert result.code != 0 and "No space left" in result.err
+    cli("run", "--rm", "--shm-size", "8m", busybox, *fill)
+
+
+@pytest.mark.parametrize(
+    ("limit", "script"),
+    [
+        ("nofile=8:8", "exec 3</etc/passwd 4<&3 5<&3 6<&3 7<&3 8<&3"),
+        ("fsize=1000", "dd if=/dev/zero of=/x bs=2000 count=1"),
+        ("cpu=1", "while :; do :; done"),
+        ("stack=65536:65536", "ulimit -s | grep -qx 64 && exit 3"),
+        ("as=4000000:4000000", "x=aaaaaaaa; while :; do x=$x$x; done"),
+    ],
+)
+def test_a_program_runs_into_its_ulimit(cli: Any, busybox: str, limit: str, script: str) -> None:
+    cli("run", "--rm", busybox, "sh", "-c", script if limit.startswith(("nofile", "fsize")) else "true")
+    result = cli("run", "--rm", "--ulimit", limit, busybox, "sh", "-c", script, check=False, timeout=90)
+    assert result.code != 0
+
+
+def test_only_the_named_processors_and_nodes(cli: Any, busybox: str) -> None:
+    flags = ("--cpuset-cpus", "0", "--cpuset-mems", "0")
+    script = "nproc; grep -E '(Cpus|Mems)_allowed_list' /proc/self/status; taskset -c 0 true; taskset -c 1 true"
+    result = cli("run", "--rm", *flags, busybox, "sh", "-c", script, check=False)
+    words = result.out.split()
+    assert words[0] == "1" and words[2] == "0" and words[4] == "0"
+    assert result.code != 0, "the other processor cannot be had by asking for it"
+
+
+def used(cli: Any, name: str) -> float:
+    """Seconds of processor time."""
+    text = group_file(cli, name, *(("cpuacct", "cpuacct.usage") if V1 else ("cpu", "cpu.stat")))
+    return int(text) / 1e9 if V1 else int(text.split()[1]) / 1e6
+
+
+@pytest.mark.parametrize(
+    "flags", [["--cpus", "0.2"], ["--cpu-period", "50000", "--cpu-quota", "10000"]], ids=["cpus", "quota"]
+)
+def test_a_quota_is_kept(cli: Any, busybox: str, flags: list[str]) -> None:
+    cli("run", "-d", "--name", "slow", *flags, busybox, "sh", "-c", "while :; do :; done")
+    before, began = used(cli, "slow"), time.monotonic()
     time.sleep(2)
-    share = (used() - before) / (time.monotonic() - began)
+    share = (used(cli, "slow") - before) / (time.monotonic() - began)
     cli("rm", "-f", "slow")
     assert share < 0.3
 
 
-def test_reading_is_slowed_down(cli: Any, busybox: str, disk: str) -> None:
-    read = (busybox, "dd", f"if={disk}", "of=/dev/null", "bs=256k", "count=8", "iflag=direct")
-    began = time.monotonic()
-    cli("run", "--rm", "--device", disk, *read)
-    free = time.monotonic() - began
-    began = time.monotonic()
-    cli("run", "--rm", "--device", disk, "--device-read-bps", f"{disk}:1m", *read)
-    assert time.monotonic() - began > free + 1.0, "2 MB at 1 MB per second"
+def test_shares_of_one_processor(cli: Any, busybox: str) -> None:
+    """Eight times the weight is several times the time, whoever else is at work here."""
+    for name, shares in (("much", 2048), ("little", 256)):
+        cli("run", "-d", "--name", name, "--cpu-shares", shares, "--cpuset-cpus", "0", busybox, "sh", "-c",
+            "while :; do :; done")  # fmt: skip
+    before = {name: used(cli, name) for name in ("much", "little")}
+    time.sleep(4)
+    spent = {name: used(cli, name) - before[name] for name in before}
+    cli("rm", "-f", "much", "little")
+    assert spent["much"] > 3 * spent["little"] > 0, spent
 
 
-def test_operations_are_counted(cli: Any, busybox: str, disk: str) -> None:
-    write = (busybox, "dd", "if=/dev/zero", f"of={disk}", "bs=4k", "count=20", "oflag=direct")
-    began = time.monotonic()
-    cli("run", "--rm", "--device", disk, "--device-write-iops", f"{disk}:10", *write)
-    assert time.monotonic() - began > 1.0, "20 writes at 10 per second"
+@pytest.mark.parametrize(
+    ("flag", "rate", "words"),
+    [
+        ("--device-read-bps", "1m", "if=DISK of=/dev/null bs=256k count=8 iflag=direct"),
+        ("--device-write-bps", "1m", "if=/dev/zero of=DISK bs=256k count=8 oflag=direct"),
+        ("--device-read-iops", "10", "if=DISK of=/dev/null bs=4k count=20 iflag=direct"),
+        ("--device-write-iops", "10", "if=/dev/zero of=DISK bs=4k count=20 oflag=direct"),
+    ],
+)
+def test_a_disks_rate_is_kept(cli: Any, busybox: str, disk: str, flag: str, rate: str, words: str) -> None:
+    """2 MB at 1 MB per second, 20 operations at 10 per second: two seconds, by dd's own clock."""
+    work = ("dd", *words.replace("DISK", disk).split())
+    free = seconds(cli("run", "--rm", "--device", disk, busybox, *work).err)
+    slow = seconds(cli("run", "--rm", "--device", disk, flag, f"{disk}:{rate}", busybox, *work).err)
+    assert slow > 1.0 and slow > free
+
+
+def seconds(said: str) -> float:
+    """How long dd took, as it says."""
+    return float(re.findall(r"([\d.]+) seconds", said)[-1])
+
+
+def test_the_weight_of_a_disk(cli: Any, busybox: str, disk: str) -> None:
+    """Only the bfq scheduler keeps weights; a loop device may have it."""
+    scheduler = Path(f"/sys/block/{os.path.basename(disk)}/queue/scheduler")
+    if "bfq" not in scheduler.read_text():
+        pytest.skip("this kernel has no bfq for loop devices")
+    before = re.findall(r"\[(\S+)\]", scheduler.read_text())[0]
+    scheduler.write_text("bfq")
+    try:
+        cli("run", "-d", "--name", "weighty", "--blkio-weight-device", f"{disk}:200", busybox, "sleep", "60")
+        file = ("blkio", "blkio.bfq.weight_device") if V1 else ("io", "io.bfq.weight")
+        assert group_file(cli, "weighty", *file).split()[-1] == "200"
+    finally:
+        cli("rm", "-f", "weighty", check=False)
+        scheduler.write_text(before)
 
 
 def test_rates_are_the_kernels_and_inspects(cli: Any, busybox: str, disk: str) -> None:
@@ -140,8 +229,9 @@ def test_rates_are_the_kernels_and_inspects(cli: Any, busybox: str, disk: str) -
         flags += [f"--device-{kind}", f"{disk}:{'2m' if kind.endswith('bps') else 33}"]
     cli("run", "-d", "--name", "rated", *flags, busybox, "sleep", "60")
     if V1:
-        assert group_file(cli, "rated", "blkio", "blkio.throttle.write_bps_device").endswith(" 2097152")
-        assert group_file(cli, "rated", "blkio", "blkio.throttle.read_iops_device").endswith(" 33")
+        for kind in ("read_bps", "write_bps", "read_iops", "write_iops"):
+            said = group_file(cli, "rated", "blkio", f"blkio.throttle.{kind}_device")
+            assert said.endswith(" 2097152" if kind.endswith("bps") else " 33")
     else:
         assert "rbps=2097152 wbps=2097152 riops=33 wiops=33" in group_file(cli, "rated", "io", "io.max")
     wanted = json.loads(cli("inspect", "rated").out)[0]["HostConfig"]
@@ -201,6 +291,16 @@ def test_the_parent_of_the_group(cli: Any, busybox: str) -> None:
     ("flags", "said"),
     [
         (["--kernel-memory", "1m"], "--kernel-memory is not supported: kernels do not have it"),
+        (["--gpus", "all"], "--gpus is not supported: pass the devices with --device"),
+        (["--memory-swap", "1m"], "--memory-swap needs --memory"),
+        (["-m", "16m", "--memory-swap", "8m"], "--memory-swap is smaller than --memory"),
+        (["-m", "1k"], "--memory 1k: the least is 6 MiB"),
+        (["--cpus", "4096"], "--cpus 4096: this host has"),
+        (["--cpuset-cpus", "4096"], "--cpuset-cpus '4096': not on this host"),
+        (["--cpuset-mems", "99"], "--cpuset-mems '99': not on this host"),
+        (["--shm-size", "0"], "--shm-size 0: it must be greater than 0"),
+        (["--ulimit", "nofile=x"], "invalid ulimit 'nofile=x'"),
+        (["--ulimit", "foo=1"], "ulimit 'foo' is not known"),
         (["--storage-opt", "size=1g"], "--storage-opt is not supported: containers share"),
         (["--blkio-weight", "5"], "--blkio-weight 5: a weight is between 10 and 1000"),
         (["--blkio-weight-device", "/dev/no-such:20"], "--blkio-weight-device /dev/no-such: no such device"),

@@ -143,3 +143,14 @@ def test_nothing_is_open_but_the_three_streams(cli: Any, busybox: str, users: st
         assert set(re.findall(r"(\d+) -> ", shown)) <= {"0", "1", "2", "3"}
         assert not re.search(r"-> /(var|run|work|usr)/", shown)
     cli("rm", "-f", "streams")
+
+
+@BOTH
+def test_the_hosts_keys_are_not_its_own(cli: Any, busybox: str, compiled: Path, users: str) -> None:
+    """Without the filter it may ask for its session's keyring: it has none of the host's (keyrings(7))."""
+    flags = ("--userns", users, "--security-opt", "seccomp=unconfined", "-v", f"{compiled}:/c:ro")
+    cli("run", "-d", "--name", "keyless", *flags, busybox, "sh", "-c", "/c/probe keyring >/mine; exec sleep 60")
+    host = subprocess.run([compiled / "probe", "keyring"], capture_output=True, text=True, check=True).stdout
+    shown = [cli("exec", "keyless", "/c/probe", "keyring").out, cli("exec", "keyless", "cat", "/mine").out]
+    cli("rm", "-f", "keyless")
+    assert host not in shown

@@ -8,7 +8,7 @@ import pytest
 
 from lxcwrap.actions.stop import signal_number
 from lxcwrap.errors import RuntimeFailure, Unsupported, UsageError
-from lxcwrap.model.container import Namespaces, Resources, Security
+from lxcwrap.model.container import Mount, MountKind, Namespaces, Resources, Security
 from lxcwrap.runtime import apparmor, config, limits, namespaces, policy, seccomp
 from lxcwrap.runtime.config import Host
 from lxcwrap.runtime.detach import Matcher, parse
@@ -255,3 +255,37 @@ def test_what_is_kept_is_all_that_is_not_made_anew() -> None:
         ("lxc.namespace.keep", "pid time user"),
     ]
     assert namespaces.items(Namespaces(), {}, own_users=True, own_network=False) == []
+
+
+def test_what_goes_onto_a_late_volume_is_not_liblxcs_to_mount() -> None:
+    outer = Mount(MountKind.VOLUME, "/dev/v", "outer")
+    inner = Mount(MountKind.VOLUME, "/dev/v/sub/inner", "inner")
+    memory = Mount(MountKind.TMPFS, "/dev/v/t")
+    beside = Mount(MountKind.TMPFS, "/dev/t")
+    ordinary = Mount(MountKind.VOLUME, "/data", "data")
+    mounts = (inner, memory, outer, beside, ordinary)
+    assert config.late(mounts) == ([outer], [(memory, 0), (inner, 0)])
+    entries = [value for _, value in config.late_mounts(mounts, "/place")]
+    assert entries == [
+        "tmpfs dev/t tmpfs nosuid,nodev,rw,create=dir 0 0",
+        "/place/late/0 dev/v none rbind,create=dir 0 0",
+    ]
+
+
+def test_control_groups_of_version_1_are_mounted_read_only() -> None:
+    entries = [value for _, value in config.control_groups(("name=systemd", "cpu,cpuacct", ""), "/empty")]
+    flags = "ro,nosuid,nodev,noexec"
+    assert entries == [
+        f"/empty sys/fs/cgroup none bind,{flags} 0 0",
+        f"cgroup sys/fs/cgroup/systemd cgroup {flags},name=systemd 0 0",
+        f"cgroup sys/fs/cgroup/cpu,cpuacct cgroup {flags},cpu=,cpuacct= 0 0",
+        f"cgroup sys/fs/cgroup/unified cgroup2 {flags} 0 0",
+    ]
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5000, "4294967295", "-1", "1_0", ""])
+def test_no_id_but_a_plain_number(number: str) -> None:
+    with pytest.raises(UnknownUser):
+        resolve("odd", (), f"odd:x:{number}:0::/:\n", "")
+    with pytest.raises(UnknownUser):
+        resolve(number or "none", (), "", "")

@@ -52,3 +52,22 @@ def test_it_is_an_executable_for_the_machine(machine: str, number: int) -> None:
     _, flags, offset, address, _, size = struct.unpack_from("<IIQQQQ", content, 64)
     assert (flags, offset, size) == (5, 0, len(content))
     assert address < entry < address + size
+
+
+def test_it_enters_the_working_directory(tmp_path: Path) -> None:
+    path = tmp_path / "switch"
+    there = tmp_path / "the directory"
+    there.mkdir()
+    path.write_bytes(switch.program(os.uname().machine, 0, 0, (), (), str(there)))
+    path.chmod(0o755)
+    done = subprocess.run([path, "/bin/pwd", "pwd"], stdin=subprocess.PIPE, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"{there}\n")
+
+
+def test_it_says_so_when_it_cannot(tmp_path: Path) -> None:
+    path = tmp_path / "switch"
+    path.write_bytes(switch.program(os.uname().machine, 0, 0, (), (), "/no/such"))
+    path.chmod(0o755)
+    done = subprocess.run([path, "/bin/pwd", "pwd"], stdin=subprocess.PIPE, capture_output=True, text=True)
+    assert done.returncode == 126
+    assert done.stderr == 'lxcwrap: "/no/such": the working directory cannot be entered\n'

@@ -136,13 +136,20 @@ static void flags(char **words)
     say("clone3", syscall(435, 0, 0));
 }
 
+/* keyring: the serial number of the session's */
+static void keyring(char **words)
+{
+    (void)words;
+    printf("%ld\n", syscall(SYS_keyctl, 0, -3, 0));
+}
+
 int main(int argc, char **argv)
 {
     struct {
         const char *name;
         void (*attempt)(char **);
     } known[] = {{"device", device}, {"trace", trace}, {"abstract", abstract}, {"shared", shared},
-                 {"netlink", netlink}, {"flags", flags}};
+                 {"netlink", netlink}, {"flags", flags}, {"keyring", keyring}};
     for (unsigned at = 0; argc > 1 && at < sizeof known / sizeof *known; at++)
         if (!strcmp(argv[1], known[at].name)) {
             known[at].attempt(argv + 2);
