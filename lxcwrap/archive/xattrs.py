@@ -16,7 +16,9 @@ _REFUSED = (b"user.overlay.",)
 
 
 def travels(name: bytes) -> bool:
-    """Whether an attribute is stored in archives and taken from them."""
+    """Whether an attribute is stored in archives and taken from them.  No name can hold a NUL."""
+    if b"\0" in name:
+        return False
     return name == CAPABILITY or (name.startswith(b"user.") and not name.startswith(_REFUSED))
 
 
