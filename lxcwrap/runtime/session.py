@@ -309,6 +309,8 @@ class Session:
         message = launch.last_error(self.plan["directory"] + "/lxc.log") or f"liblxc's process ended with {ended}"
         if self.looks >= _LOOKS:
             message = "its first process was killed while it was set up (is the memory limit too small?)"
+        if any(key.startswith("lxc.prlimit.") for key, _ in self.plan["items"]):
+            message += " (is a --ulimit too small? It holds while liblxc sets the container up)"
         self._over(f"the container could not be started: {message}")
 
     # --- the end --------------------------------------------------------------------------------------------
