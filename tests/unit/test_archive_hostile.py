@@ -157,7 +157,8 @@ def test_whiteouts_act_beneath_only(prison: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["trusted.overlay.opaque", "trusted.overlay.redirect", "trusted.overlay.metacopy",
-                                  "user.overlay.opaque", "security.selinux", "system.posix_acl_access", "user.a\0b"])  # fmt: skip
+                                  "user.overlay.opaque", "security.selinux", "system.posix_acl_access",
+                                  "user.a\0b"])  # fmt: skip
 def test_attributes_that_overlay_or_the_kernel_believe_stay_out(prison: Path, name: str) -> None:
     headers = {f"SCHILY.xattr.{name}": "y", "SCHILY.xattr.user.fine": "1"}
     attack(prison, member("d", tarfile.DIRTYPE, pax_headers=headers), member("f", pax_headers=headers))
