@@ -48,7 +48,7 @@ def clean(cli: Cli) -> None:
     assert cli("exec", "running", "echo", "alive").out == "alive\n"
 
 
-@pytest.mark.parametrize("megabytes", [24, 48])
+@pytest.mark.parametrize("megabytes", [32, 48])
 def test_little_address_space(cli: Cli, place: Path, megabytes: int) -> None:
     before = KernelLists.of(cli.root)
     limited = ["prlimit", f"--as={megabytes << 20}"]
