@@ -9,15 +9,18 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from lxcwrap.actions import ports
 from lxcwrap.errors import LxcwrapError
 from lxcwrap.kernel import lock
 from lxcwrap.model.paths import Paths
 from lxcwrap.runtime import state
-from lxcwrap.store import containers, staging, volumes
-from lxcwrap.store.containers import Container
+from lxcwrap.store import staging, volumes
 from lxcwrap.store.database import Store
+
+if TYPE_CHECKING:
+    from lxcwrap.store.containers import Container
 
 _LIBLXC = ("/run/lxc", "/run/lxc/lock")
 
@@ -70,6 +73,8 @@ def settle(store: Store) -> None:
     for container_id in known.intersection(_with_run_directory(store.paths)):
         if not state.read(store.paths, container_id).killed:
             continue
+        from lxcwrap.store import containers  # with a container's whole model behind it
+
         with _alone(store.paths, container_id) as alone:
             if alone and state.read(store.paths, container_id).killed:
                 clear(store, containers.resolve(store, container_id))
@@ -99,8 +104,9 @@ def sweep(store: Store) -> None:
     staging.sweep(store.paths)
     volumes.discard_unknown(store)
     forget_steps(store.paths)
+    found = set(_with_run_directory(store.paths))  # before the rows: a container has its row first
     known = {row["id"] for row in store.db.execute("SELECT id FROM containers")}
-    for container_id in set(_with_run_directory(store.paths)) - known:
+    for container_id in found - known:
         _forget_removed(store.paths, container_id)
 
 

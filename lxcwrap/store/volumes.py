@@ -209,10 +209,9 @@ def remove(store: Store, name: str) -> None:
 
 def discard_unknown(store: Store) -> None:
     """Remove the directories and markers of volumes that no row knows: a crash came between the two."""
-    for entry in os.listdir(store.paths.volumes):
-        name = entry.removeprefix(".filling-")
-        if _is_known(store, name):
-            continue
+    found = {entry.removeprefix(".filling-") for entry in os.listdir(store.paths.volumes)}
+    known = {name for row in store.db.execute("SELECT name, moved_from FROM volumes") for name in row}
+    for name in found - known:
         with suppress(lock.Busy), lock.held(_lock(store, name), wait=False):  # else it is being made or removed
             if not _is_known(store, name):
                 _discard(store, name)
