@@ -292,7 +292,7 @@ def late_mounts(mounts: tuple[Mount, ...], directory: str) -> Items:
         if belongs_late(mount.target) and mount.kind is MountKind.TMPFS and not _holder(mount, outermost):
             words = ",".join(("ro" if mount.read_only else "rw", *mount.options))
             items.append(mount_entry("tmpfs", mount.target, "tmpfs", f"nosuid,nodev,{words},create=dir"))
-    for number, _ in enumerate(outermost):
+    for number, mount in enumerate(outermost):
         # the supervisor, which sees what it is, writes create=file for a file
         source = f"{directory}/late/{number}"
         items.append(mount_entry(source, mount.target, "none", "rbind,create=dir"))
