@@ -155,7 +155,7 @@ def snapshot(root: str) -> dict[str, object]:
             continue
         for name in files + folders:
             path = os.path.join(directory, name)
-            if not name.startswith("state.db") and name not in ("partial", "events"):
+            if not name.startswith("state.db") and name not in ("partial", "events", "reserve"):
                 found[os.path.relpath(path, root)] = os.path.getsize(path) if name in files else "directory"
     with sqlite3.connect(f"file:{root}/state.db?mode=ro", uri=True) as db:
         found["database"] = [line for line in db.iterdump() if line.startswith("INSERT") and "settings" not in line]

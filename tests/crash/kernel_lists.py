@@ -51,7 +51,8 @@ class KernelLists:
         lines = []
         for field in fields(self):
             mine, theirs = set(getattr(self, field.name)), set(getattr(other, field.name))
-            lines += [f"- {field.name}: {line}" for line in sorted(mine - theirs)]
+            if field.name != "processes":  # one that helped an earlier test may end by itself meanwhile
+                lines += [f"- {field.name}: {line}" for line in sorted(mine - theirs)]
             lines += [f"+ {field.name}: {line}" for line in sorted(theirs - mine)]
         return "\n".join(lines)
 

@@ -168,7 +168,7 @@ def use(cli: Cli) -> None:
     """Nothing can be made, what runs can be used, and all can be stopped and removed."""
     for words in (
         "run --rm busybox true", "create busybox true", "volume create more", "network create more",
-        "tag busybox more", "rename idle busy", "commit published",
+        "commit published",
     ):  # fmt: skip
         refused(cli, *words.split())
     assert sorted(os.listdir(Path(cli.root, "volumes"))) == sorted(cli("volume", "ls", "-q").lines)

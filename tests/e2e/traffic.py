@@ -133,7 +133,7 @@ def _converse(connection: socket.socket, peer: str, over: threading.Event) -> No
 
 
 @contextmanager
-def talking(namespace: int, kind: int, address: str, port: int, *, wait: float = 2) -> Iterator[socket.socket]:
+def talking(namespace: int, kind: int, address: str, port: int, *, wait: float = 8) -> Iterator[socket.socket]:
     """A connection from there."""
     with opened(namespace, kind, address) as client:
         client.settimeout(wait)
@@ -141,7 +141,7 @@ def talking(namespace: int, kind: int, address: str, port: int, *, wait: float =
         yield client
 
 
-def ask(namespace: int, kind: int, address: str, port: int, *, wait: float = 2) -> str:
+def ask(namespace: int, kind: int, address: str, port: int, *, wait: float = 8) -> str:
     """What a server at that address says to somebody there; the name of the error when nobody answers."""
     try:
         with talking(namespace, kind, address, port, wait=wait) as client:
