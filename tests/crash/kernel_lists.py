@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lxcwrap.model.paths import Paths
 
+_STILL = 0.3  # seconds without a change
 _SETTLE = 8.0  # seconds that what was killed may take to be gone
 _BUILD = re.compile(r"(build-[0-9a-f]{12})-s\d+-\d+")  # the name of a build step's container
 
@@ -45,6 +46,17 @@ class KernelLists:
             _volatile(paths),
         )
         return cls(*(tuple(sorted(found)) for found in lists))
+
+    @classmethod
+    def settled(cls, root: str) -> KernelLists:
+        """When nothing changes any more: what ended a moment ago is still being taken down."""
+        known, limit = cls.of(root), time.monotonic() + _SETTLE
+        while time.monotonic() < limit:
+            time.sleep(_STILL)
+            before, known = known, cls.of(root)
+            if before == known:
+                break
+        return known
 
     def difference(self, other: KernelLists) -> str:
         """A line for each thing that only one of the two has: + is new in ``other``; '' when they are the same."""

@@ -30,7 +30,7 @@ def life(cli: Any, worker: int) -> list[str]:
 
 def test_eight_processes_at_once(cli: Any, busybox: str) -> None:
     cli("run", "--rm", busybox, "true")  # the bridge stays from the first on
-    before = KernelLists.of(cli.root)
+    before = KernelLists.settled(cli.root)
     with ThreadPoolExecutor(WORKERS) as pool:
         complaints = [line for lines in pool.map(lambda worker: life(cli, worker), range(WORKERS)) for line in lines]
     assert complaints == []

@@ -32,7 +32,7 @@ _BOUND = 20.0  # seconds in which a command must say what is wrong
 def before(cli: Cli, busybox: str) -> KernelLists:
     """With the default network in place."""
     cli("run", "--rm", busybox, "true")
-    return KernelLists.of(cli.root)
+    return KernelLists.settled(cli.root)
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def test_supervisor_killed(cli: Cli, before: KernelLists, network: str, taking_s
     words = ("run", "-d", "--name", "x", "--network", network, "-p", "127.0.0.1::80")
     cli(*words, "busybox", "sh", "-c", "echo kept >>/kept; sleep 1000")
     cli("stop", "-t", "0", "x")
-    quiet = KernelLists.of(cli.root)
+    quiet = KernelLists.settled(cli.root)
     cli("start", "x")
     os.kill(supervisor_of(cli.root, id_of(cli, "x")), signal.SIGKILL)
     time.sleep(0.5)
@@ -150,7 +150,7 @@ def test_supervisor_of_a_container_in_the_hosts_pid_namespace_killed(cli: Cli, b
 def test_liblxc_killed(cli: Cli, before: KernelLists) -> None:
     cli("run", "-d", "--name", "x", "-p", "127.0.0.1::80", "busybox", "sleep", "1000")
     cli("stop", "-t", "0", "x")
-    quiet = KernelLists.of(cli.root)
+    quiet = KernelLists.settled(cli.root)
     cli("start", "x")
     os.kill(liblxc_of(supervisor_of(cli.root, id_of(cli, "x"))), signal.SIGKILL)
     assert cli("wait", "x").out == "137\n"

@@ -50,7 +50,7 @@ def clean(cli: Cli) -> None:
 
 @pytest.mark.parametrize("megabytes", [32, 48])
 def test_little_address_space(cli: Cli, place: Path, megabytes: int) -> None:
-    before = KernelLists.of(cli.root)
+    before = KernelLists.settled(cli.root)
     limited = ["prlimit", f"--as={megabytes << 20}"]
     for words in _COMMANDS:
         argv = [*limited, *cli.argv(*words.format(place=place).split())]
@@ -80,7 +80,7 @@ def small_group() -> Iterator[str]:
 
 def test_the_kernel_kills_what_takes_too_much(cli: Cli, place: Path, small_group: str) -> None:
     """Whichever of a command's processes it chooses."""
-    before = KernelLists.of(cli.root)
+    before = KernelLists.settled(cli.root)
     enter = [shutil.which("sh") or "sh", "-c", f'echo $$ >{small_group}; exec "$@"', "sh"]
     for words in _COMMANDS:
         argv = [*enter, *cli.argv(*words.format(place=place).split())]

@@ -225,7 +225,7 @@ class Found(NamedTuple):
 
 
 def run(ground: Ground, case: Case, log: Path, role: str = "-", number: int = 0) -> Found:
-    before = KernelLists.of(ground.cli.root)
+    before = KernelLists.settled(ground.cli.root)
     prepare(ground, case)
     done = traced(ground, case, log, role, number)
     assert done.killed or done.code == 0, done.err
