@@ -23,6 +23,7 @@ PROTOCOL = 1
 GREETING = b"lxcwrap remote end %d\n" % PROTOCOL
 _NOISE = 1 << 16  # bytes that a login shell may print before the greeting
 _PIECE = 1 << 16
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _PROGRAM = "lxcwrap remote-end"
 _ASKED = "lxcwrap asks for a password:"  # sudo's prompt
 
@@ -227,7 +228,7 @@ class Interactive:
         from lxcwrap.runtime import attach
 
         restore = attach.raw(0) if self._request.terminal and os.isatty(0) else None
-        signals, unblock = _caught(bool(self._request.terminal))
+        signals, unblock = attach.caught([signal.SIGWINCH] if self._request.terminal else _PASSED_ON)
         reader = threading.Thread(target=self._read, daemon=True)
         try:
             _send_request(self._channel, self._request)
@@ -286,20 +287,3 @@ class Interactive:
 
     def _send(self, kind: bytes, payload: bytes = b"") -> None:
         self._channel.sendall(frames.encode(kind, payload))
-
-
-def _caught(terminal: bool) -> tuple[int, Callable[[], None]]:
-    """Signals to be passed on come as bytes on a pipe; returns it, and what puts everything back."""
-    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    wanted = [signal.SIGWINCH] if terminal else [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
-    before_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, lambda *_: None) for number in wanted}
-
-    def restore() -> None:
-        signal.set_wakeup_fd(before_fd)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        os.close(writing)
-        os.close(reading)
-
-    return reading, restore

@@ -45,22 +45,28 @@ def _held(store: Store, network_id: str, container_id: str) -> tuple[int, str] |
     return (row["address"], row["mac"]) if row else None
 
 
+def _check_free(store: Store, definition: NetworkDefinition, table: str, address: int | str, flag: str) -> None:
+    """Raises Conflict when another container has the address, as the table has it, that ``flag`` asks for."""
+    holder = store.db.execute(
+        f"""
+        SELECT c.name FROM {table} l JOIN containers c ON c.id = l.container_id
+        WHERE l.network_id = ? AND l.address = ?
+        """,
+        (definition.id, address),
+    ).fetchone()
+    if holder:
+        shown = ipaddress.ip_address(address)
+        raise Conflict(
+            f"address {shown} of network {definition.name} is container {holder['name']}'s",
+            hint=f"choose another {flag}, or remove that container",
+            exit_code=125,
+        )
+
+
 def _asked(store: Store, definition: NetworkDefinition, wanted: str) -> int:
     """The address that the user named; inside the transaction that takes it."""
     address = check_inside(definition, wanted)
-    holder = store.db.execute(
-        """
-        SELECT c.name FROM leases l JOIN containers c ON c.id = l.container_id
-        WHERE l.network_id = ? AND l.address = ?
-        """,
-        (definition.id, int(address)),
-    ).fetchone()
-    if holder:
-        raise Conflict(
-            f"address {wanted} of network {definition.name} is container {holder['name']}'s",
-            hint="choose another --ip, or remove that container",
-            exit_code=125,
-        )
+    _check_free(store, definition, "leases", int(address), "--ip")
     return int(address)
 
 
@@ -92,19 +98,7 @@ def _asked6(store: Store, definition: NetworkDefinition, wanted: str) -> str:
         raise UsageError(f"address {wanted} is not one of network {definition.name} ({definition.subnet6})")
     if str(address) == definition.gateway6:
         raise UsageError(f"address {wanted} is the gateway of network {definition.name}")
-    holder = store.db.execute(
-        """
-        SELECT c.name FROM leases6 l JOIN containers c ON c.id = l.container_id
-        WHERE l.network_id = ? AND l.address = ?
-        """,
-        (definition.id, str(address)),
-    ).fetchone()
-    if holder:
-        raise Conflict(
-            f"address {wanted} of network {definition.name} is container {holder['name']}'s",
-            hint="choose another --ip6, or remove that container",
-            exit_code=125,
-        )
+    _check_free(store, definition, "leases6", str(address), "--ip6")
     return str(address)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lxcwrap.errors import RuntimeFailure
@@ -144,17 +144,7 @@ class Attachment:
         if self._proxy:
             named = (number for number in signal.valid_signals() if isinstance(number, signal.Signals))
             wanted += [number for number in named if number.name not in _NOT_PROXIED]
-        self._signals, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        before_fd = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        before = {number: signal.signal(number, lambda *_: None) for number in wanted}
-
-        def restore() -> None:
-            signal.set_wakeup_fd(before_fd)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            os.close(write)
-            os.close(self._signals)
-
+        self._signals, restore = caught(wanted)
         return restore
 
     def _signalled(self) -> None:
@@ -169,6 +159,22 @@ class Attachment:
         size = terminal_size()
         if size:
             self._send(frames.SIZE, b"%d %d" % size)
+
+
+def caught(wanted: Iterable[int]) -> tuple[int, Callable[[], None]]:
+    """Signals come as bytes on a pipe; returns its reading end, and what puts everything back and closes it."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda *_: None) for number in wanted}
+
+    def restore() -> None:
+        signal.set_wakeup_fd(before_fd)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(writing)
+        os.close(reading)
+
+    return reading, restore
 
 
 def terminal_size() -> tuple[int, int] | None:

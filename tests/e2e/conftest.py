@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.boxed import Box, boxed
 
 SOURCES = Path(__file__).parent / "inside"
 
@@ -25,3 +27,13 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None
         subprocess.run(["gcc", "-O1", *flags, "-o", place / source.stem, source, "-lrt"], check=True)
     place.chmod(0o755)
     return place
+
+
+@pytest.fixture(scope="module")
+def box(needs: Callable[..., None]) -> Iterator[Box]:
+    """A network namespace with a host's firewall and lxcwrap in it."""
+    needs("nsenter", "iptables-restore")
+    if os.geteuid():
+        pytest.skip("needs root")
+    with boxed() as made:
+        yield made

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from lxcwrap.model.paths import Paths
-from tests.boxed import Box, boxed
+from tests.boxed import Box
 from tests.e2e.test_firewall import NFT, UFW, ask
-from tests.e2e.test_network import DATAGRAM, STREAM, answering, container, inside
+from tests.e2e.test_network import container
+from tests.e2e.traffic import DATAGRAM, STREAM, answering, inside
 
 FORWARD = """\
 table inet filter {
@@ -38,15 +38,6 @@ FIREWALLS = {
     "ufw one": UFW.replace("LINES", f"-A ufw-user-input -s {Box.more}/32 -p tcp --dport 8080 -j ACCEPT"),
     "ufw without a route": NO_ROUTE,
 }
-
-
-@pytest.fixture(scope="module")
-def box(needs: Callable[..., None]) -> Iterator[Box]:
-    needs("nsenter", "iptables-restore")
-    if os.geteuid():
-        pytest.skip("needs root")
-    with boxed() as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from lxcwrap.model.paths import Paths
-from tests.boxed import Box, boxed
-from tests.e2e.test_network import DATAGRAM, STREAM, answering, container, inside, opened
+from tests.boxed import Box
+from tests.e2e.test_network import container
+from tests.e2e.traffic import DATAGRAM, STREAM, answering, inside, opened
 
 PORT = 8080
 NFT = """\
@@ -70,15 +70,6 @@ WRITTEN = {
         "one": UFW.replace("LINES", f"-A ufw-user-input -s {Box.more}/32 -p tcp -m tcp --dport 8080 -j ACCEPT"),
     },
 }
-
-
-@pytest.fixture(scope="module")
-def box(needs: Callable[..., None]) -> Iterator[Box]:
-    needs("nsenter", "iptables-restore")
-    if os.geteuid():
-        pytest.skip("needs root")
-    with boxed() as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -8,118 +8,24 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from lxcwrap.kernel import veth
 from lxcwrap.model.paths import Paths
 from tests.conftest import Cli, free_port
+from tests.e2e.traffic import DATAGRAM, HERE, STREAM, Machine, answering, ask, inside, machine, run
 
-STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
-HERE = -1  # the host's own network namespace
 WEB = "mkdir -p /w; echo hello >/w/index.html; exec httpd -f -p 80 -h /w"
-
-
-class Machine(NamedTuple):
-    """Another machine: a network namespace that is routed to the host, not bridged."""
-
-    namespace: int
-    address: str
-    host: str  # the host's address on the link between them
-    link: str  # the host's device
-    name: str
-
-
-def run(*argv: str) -> str:
-    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=20).stdout
 
 
 @pytest.fixture(scope="module")
 def outside() -> Iterator[Machine]:
-    name, link = f"lxt{os.getpid()}", f"lxt{os.getpid()}h"
-    host, address = (f"198.18.{os.getpid() % 250}.{last}" for last in (1, 2))
-    run("ip", "netns", "add", name)
-    try:
-        run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
-        run("ip", "address", "add", f"{host}/24", "dev", link)
-        run("ip", "link", "set", link, "up")
-        for words in (f"address add {address}/24 dev eth0", "link set eth0 up", f"route add default via {host}"):
-            run("ip", "-n", name, *words.split())
-        namespace = os.open(f"/run/netns/{name}", os.O_RDONLY)
-        yield Machine(namespace, address, host, link, name)
-        os.close(namespace)
-    finally:
-        run("ip", "netns", "delete", name)
-
-
-@contextmanager
-def inside(cli: Cli, container: str) -> Iterator[int]:
-    """A descriptor of the container's network namespace."""
-    pid = cli("inspect", "-f", "{{.State.Pid}}", container).out.strip()
-    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-    try:
-        yield namespace
-    finally:
-        os.close(namespace)
-
-
-def opened(namespace: int, kind: int) -> socket.socket:
-    """A socket of that network namespace: it stays in it."""
-    with nullcontext() if namespace == HERE else veth.entered(namespace):
-        made = socket.socket(socket.AF_INET, kind)
-    made.settimeout(2)
-    return made
-
-
-@contextmanager
-def answering(namespace: int, kind: int, port: int, address: str = "0.0.0.0") -> Iterator[None]:
-    """A server there that says whom it sees (the peer's address)."""
-    with opened(namespace, kind) as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((address, port))
-        if kind == STREAM:
-            server.listen()
-        server.settimeout(0.1)
-        over = threading.Event()
-        thread = threading.Thread(target=_answer, args=(server, kind, over))
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-
-def _answer(server: socket.socket, kind: int, over: threading.Event) -> None:
-    while not over.is_set():
-        try:
-            if kind == STREAM:
-                connection, peer = server.accept()
-                with connection:
-                    connection.sendall(peer[0].encode())
-            else:
-                _, peer = server.recvfrom(100)
-                server.sendto(peer[0].encode(), peer)
-        except TimeoutError:
-            continue
-
-
-def ask(namespace: int, kind: int, address: str, port: int, *, wait: float = 2) -> str:
-    """What a server at that address says to somebody there; the name of the error when nobody answers."""
-    with opened(namespace, kind) as client:
-        client.settimeout(wait)
-        try:
-            client.connect((address, port))
-            client.send(b"?")
-            return client.recv(100).decode()
-        except OSError as error:
-            return type(error).__name__
+    with machine() as made:
+        yield made
 
 
 def row_counts(cli: Cli, *ids: str) -> dict[str, int]:
@@ -435,7 +341,7 @@ def test_a_container_goes_out_with_the_hosts_address(cli: Cli, busybox: str, out
     ):
         assert ask(there, STREAM, outside.address, 7) == outside.host
         assert ask(there, DATAGRAM, outside.address, 7) == outside.host
-        assert cli("exec", made, "nc", "-w", "2", outside.address, "7").out == outside.host
+        assert cli("exec", "-i", made, "nc", "-w", "2", outside.address, "7", input=b"?").out == outside.host
 
 
 # --- modes and names ---------------------------------------------------------------------------------------------
@@ -452,7 +358,8 @@ def test_the_hosts_network(cli: Cli, busybox: str) -> None:
     port = free_port()
     with answering(HERE, STREAM, port, "127.0.0.1"):
         flags = ["--network", "host", "--add-host", "there:127.0.0.1"]
-        assert cli("run", "--rm", *flags, busybox, "nc", "-w", "2", "there", port).out == "127.0.0.1"
+        talk = ("run", "--rm", "-i", *flags, busybox, "nc", "-w", "2", "there", port)
+        assert cli(*talk, input=b"?").out == "127.0.0.1"
     assert cli("run", "--rm", "--network", "host", busybox, "readlink", "/proc/self/ns/net").out.strip() == os.readlink(
         "/proc/self/ns/net"
     )

@@ -71,7 +71,7 @@ def inside(cli: Cli, container: str) -> Iterator[int]:
         os.close(namespace)
 
 
-def opened(namespace: int, kind: int, address: str) -> socket.socket:
+def opened(namespace: int, kind: int, address: str = "0.0.0.0") -> socket.socket:
     """A socket of that network namespace: it stays in it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with nullcontext() if namespace == HERE else veth.entered(namespace):
