@@ -11,7 +11,10 @@ from lxcwrap.model.network import NetworkDefinition
 from lxcwrap.network import default
 
 _CONF = "/proc/sys/net/ipv6/conf"
-_BRIDGE = (("disable_ipv6", "0"), ("accept_ra", "0"), ("autoconf", "0"), ("accept_redirects", "0"))
+# accept_dad: as long as it asks whether its link-local address is taken, the bridge finds no neighbours.
+_BRIDGE = (
+    ("disable_ipv6", "0"), ("accept_ra", "0"), ("autoconf", "0"), ("accept_redirects", "0"), ("accept_dad", "0"),
+)  # fmt: skip
 
 
 def check() -> None:

@@ -210,6 +210,17 @@ def test_a_routed_network(cli: Cli, busybox: str, outside: Machine) -> None:
         assert ask(outside.namespace, STREAM, address, 7, wait=0.5) in NO_WAY
 
 
+def test_a_network_just_made_answers_at_once(cli: Cli, busybox: str) -> None:
+    """While an address is tentative the kernel asks whether somebody else has it, and answers nobody."""
+    cli("network", "create", "--ipv6", "sudden")
+    cli("run", "-d", "--network", "sudden", "--name", "early", busybox, "sleep", "100")
+    bridge = f"lxn{cli('network', 'inspect', '-f', '{{.Id}}', 'sudden').out[:12]}"
+    assert "inet6 fe80:" in run("ip", "-6", "address", "show", "dev", bridge)
+    assert run("ip", "-6", "address", "show", "dev", bridge, "tentative") == ""
+    cli("rm", "-f", "early")
+    cli("network", "rm", "sudden")
+
+
 def test_two_networks_of_which_the_first_has_no_ipv6(cli: Cli, busybox: str, outside: Machine) -> None:
     cli("network", "create", "plain")
     port = free_port()
