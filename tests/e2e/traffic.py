@@ -57,6 +57,8 @@ def machine(number: int = 0) -> Iterator[Machine]:
         finally:
             os.close(namespace)
     finally:
+        # a connection of it that has not quite ended keeps the namespace for a while, and would the link with it
+        subprocess.run(["ip", "link", "delete", link], capture_output=True)
         run("ip", "netns", "delete", name)
 
 
