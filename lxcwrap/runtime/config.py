@@ -280,6 +280,26 @@ def sysctls(security: Security, *, own_network: bool) -> str:
     return "".join(lines)
 
 
+_FREEDOMS = {  # sysctl and the values that are tried: a user namespace has fewer groups
+    "net.ipv4.ip_unprivileged_port_start": ("0",),
+    "net.ipv4.ping_group_range": ("0 2147483647", "0 65535"),
+}
+
+
+def network_freedoms(security: Security) -> Items:
+    """What lets any user of a network namespace bind low ports and send pings, as in Docker's; ``--sysctl`` overrules.
+
+    The hook runs in the container's namespaces while /proc is still the host's and can be written.
+    """
+    given = dict(security.sysctls)
+    tries = [
+        " || ".join(f"echo {value} >/proc/sys/{name.replace('.', '/')}" for value in values)
+        for name, values in _FREEDOMS.items()
+        if name not in given
+    ]
+    return [("lxc.hook.pre-mount", f"/bin/sh -c '{'; '.join(tries)}; :' 2>/dev/null #")] if tries else []
+
+
 def late_mounts(mounts: tuple[Mount, ...], directory: str) -> Items:
     """Mounts below /dev, /proc and /sys, which liblxc mounts afresh: it has to make these itself, after.
 

@@ -101,6 +101,8 @@ def items(
     ]
     found += config.limits(wanted.resources, facts)
     found += _sysctls(config.sysctls(security, own_network=own), directory)
+    if own:
+        found += config.network_freedoms(security)
     found += config.late_mounts(wanted.mounts, directory)
     if wanted.system:
         found += [("lxc.signal.halt", "SIGRTMIN+3"), ("lxc.signal.reboot", "SIGINT")]

@@ -98,6 +98,23 @@ def test_a_container_reaches_itself_by_the_hosts_address_after_a_restart(cli: Cl
         assert cli("exec", "mirror", "sh", "-c", fetch).out == "hello\n"
 
 
+@pytest.mark.parametrize("namespace", ["private", "host"])
+@pytest.mark.parametrize("network", ["bridge", "none"])
+def test_any_user_may_serve_a_low_port_and_send_pings(cli: Cli, busybox: str, namespace: str, network: str) -> None:
+    script = "httpd -p 80 -h /etc && wget -qO- http://127.0.0.1/hostname && cat /proc/sys/net/ipv4/ping_group_range"
+    words = ["--userns", namespace, "--network", network, "-u", "nobody", "-h", "low"]
+    served, groups = cli("run", "--rm", *words, busybox, "sh", "-c", script).lines
+    assert (served, groups) == ("low", {"private": "0\t65535", "host": "0\t2147483647"}[namespace])
+
+
+def test_sysctls_that_are_asked_for_win(cli: Cli, busybox: str) -> None:
+    given = {"net.ipv4.ip_unprivileged_port_start": "81", "net.ipv4.ping_group_range": "5\t6"}
+    words = [f"--sysctl={key}={value}".replace("\t", " ") for key, value in given.items()]
+    paths = [f"/proc/sys/{key.replace('.', '/')}" for key in given]
+    assert cli("run", "--rm", *words, busybox, "cat", *paths).lines == list(given.values())
+    assert cli("run", "--rm", words[1], busybox, "cat", *paths).lines == ["0", "5\t6"]
+
+
 def test_an_address_to_bind_to(cli: Cli, busybox: str, outside: Machine) -> None:
     local, public = free_port(), free_port()
     ports = ["-p", f"127.0.0.1:{local}:7", "-p", f"{outside.host}:{public}:7"]
