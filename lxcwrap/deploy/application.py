@@ -63,7 +63,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Placement:
-    """``constraints`` as ``node.labels.zone==a``, ``node.hostname!=web1``; ``preferences`` are labels to spread over."""
+    """``constraints`` such as ``node.labels.zone==a`` or ``node.hostname!=web1``; ``preferences``: labels to spread over."""
 
     constraints: tuple[str, ...] = ()
     preferences: tuple[str, ...] = ()
@@ -151,7 +151,7 @@ class Hook:
 
 @dataclass(frozen=True)
 class Service:
-    """One service.  ``flags`` are what ``lxcwrap create`` is given besides name, our labels, networks, ports and image."""
+    """One service.  ``flags`` are what ``create`` is given besides name, our labels, networks, ports and image."""
 
     name: str
     image: str  # a reference; of a built one the tag that it gets

@@ -12,7 +12,6 @@ SERVICE = "lxcwrap.service"
 SLOT = "lxcwrap.slot"  # number of a replica, from 1, over all hosts
 RELEASE = "lxcwrap.release"
 SPEC = "lxcwrap.spec"  # digest of everything that it was made from
-PHASE = "lxcwrap.phase"  # incoming, current: which of two containers of a slot has the traffic is the name's matter
 
 
 def final_name(app: str, service: str, slot: int) -> str:

@@ -1,4 +1,4 @@
-"""A plan: what has to change, where, in which order, and why.  Plain data; ``planner`` makes it, ``executor`` does it."""
+"""A plan: what has to change, where, in which order, and why.  ``planner`` makes it, ``executor`` carries it out."""
 
 from __future__ import annotations
 
