@@ -1,0 +1,89 @@
+"""The lock of an application on every host that takes part: it dies with the operator's connection."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from lxcwrap.deploy.host import Holding, Host, all_of
+from lxcwrap.errors import LxcwrapError, Unreachable
+
+_WAIT = 5  # seconds for one that is just being given back
+
+
+class Locked(LxcwrapError):
+    """Somebody else changes the application."""
+
+    exit_code = 75  # EX_TEMPFAIL: try again later
+
+
+class Locks:
+    def __init__(self) -> None:
+        self._held: dict[str, Holding] = {}
+
+    def add(self, host: Host, holding: Holding) -> None:
+        self._held[host.name] = holding
+
+    def check(self) -> None:
+        """Raises Unreachable when one is lost: somebody else may be at work."""
+        for name, holding in self._held.items():
+            if not holding.is_alive:
+                raise Unreachable(f"{name}: the lock is lost: the connection broke, or somebody released it")
+
+    def lost(self) -> list[str]:
+        return [name for name, holding in self._held.items() if not holding.is_alive]
+
+    def close(self) -> None:
+        for holding in self._held.values():
+            with suppress(LxcwrapError):
+                holding.close()
+
+
+@contextmanager
+def held(hosts: Sequence[Host], app: str, who: str, why: str) -> Iterator[Locks]:
+    """The first by name comes first, so that of two operators one gets all.  Raises Locked, Unreachable."""
+    locks = Locks()
+    ordered = sorted(hosts, key=lambda host: host.name)
+    words = ("app-end", "lock", app, "--who", who, "--why", why, "--wait", str(_WAIT))
+
+    def take(host: Host) -> None:
+        holding = host.hold(words)
+        locks.add(host, holding)
+        _checked(host, app, holding)
+
+    try:
+        take(ordered[0])
+        all_of(ordered[1:], take)
+        yield locks
+    finally:
+        locks.close()
+
+
+def _checked(host: Host, app: str, holding: Holding) -> None:
+    try:
+        said: dict[str, Any] = json.loads(holding.line or b"{}")
+    except ValueError:
+        said = {}
+    if said.get("held"):
+        return
+    holder = said.get("holder")
+    if not holder:
+        raise Unreachable(f"{host.name}: the lock of {app} cannot be taken there")
+    raise Locked(
+        f"{app} is being changed by {described(holder)} (its lock on {host.name} is held)",
+        hint="lxcwrap lock status shows who holds it, lxcwrap lock release ends that",
+    )
+
+
+def described(holder: Any) -> str:
+    """Who, since when, and why."""
+    if not isinstance(holder, dict):
+        return str(holder)
+    since = holder.get("since", "")
+    if isinstance(since, int | float) and since:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
+    why = f": {holder['why']}" if holder.get("why") else ""
+    return f"{holder.get('who') or 'somebody'} since {since or 'just now'}{why}"
