@@ -1,4 +1,4 @@
-"""A host as deployment sees it: lxcwrap command lines are run there, and nothing else.  ``actions/engines`` has them."""
+"""A host as deployment sees it: lxcwrap command lines run there, and nothing else.  ``actions/engines`` has them."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ from lxcwrap.deploy.written import from_json, to_json
 from lxcwrap.errors import LxcwrapError, NotFound
 
 STARTED, DONE, FAILED, ROLLED_BACK = "started", "done", "failed", "rolled-back"
-_KNOWN = {"number", "time", "ended", "who", "why", "status", "application", "images", "hosts", "hooks"}
+_KNOWN = {"number", "time", "ended", "who", "why", "status", "application", "images", "hosts", "hooks", "places"}
 
 
 @dataclass(frozen=True)
 class Release:
-    """``images``: IDs by service.  ``hosts``: names of those that took part.  ``hooks``: those that have been run."""
+    """``images``: IDs by service.  ``hosts``: names of those that took part.  ``hooks``: those that were run."""
 
     number: int
     who: str
@@ -31,12 +31,14 @@ class Release:
     images: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
+    places: tuple[tuple[str, int, str], ...] = ()  # service, slot and host, once it is done
 
     def to_json(self) -> dict[str, Any]:
         return {
             "number": self.number, "time": self.time, "ended": self.ended, "who": self.who, "why": self.why,
             "status": self.status, "application": to_json(self.application), "images": dict(self.images),
             "hosts": list(self.hosts), "hooks": list(self.hooks),
+            "places": [list(place) for place in self.places],
         }  # fmt: skip
 
     @classmethod
@@ -44,6 +46,7 @@ class Release:
         """Raises Corrupt."""
         known = {key: value for key, value in plain.items() if key in _KNOWN}
         known |= {key: tuple(known.get(key, ())) for key in ("hosts", "hooks")}
+        known["places"] = tuple((str(a), int(b), str(c)) for a, b, c in known.get("places", ()))
         number = known["number"]
         return cls(**{**known, "application": from_json(known["application"], f"{where}, release {number}")})
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from lxcwrap.deploy.application import PublishedPort, Service
-from lxcwrap.deploy.observation import APP, RELEASE, SERVICE, SLOT, SPEC
+from lxcwrap.deploy.application import Application, PublishedPort, Service
+from lxcwrap.deploy.host import HostFailed
+from lxcwrap.deploy.observation import APP, CPUS, MEMORY, RELEASE, SERVICE, SLOT, SPEC, HostState
+
+HOOK = "lxcwrap.hook"  # label of a hook's container: its application
 
 # Flags of a service that a container which runs once does without.
 _LASTING = ("--restart", "--ip", "--ip6", "--health-cmd", "--health-interval", "--health-retries", "--health-timeout")
@@ -23,16 +26,36 @@ def create(
     )  # fmt: skip
 
 
-def labels(app: str, service: str, slot: int, release: int, spec: str) -> dict[str, str]:
-    return {APP: app, SERVICE: service, SLOT: str(slot), RELEASE: str(release), SPEC: spec}
+def labels(app: str, service: Service, slot: int, release: int, spec: str) -> dict[str, str]:
+    found = {APP: app, SERVICE: service.name, SLOT: str(slot), RELEASE: str(release), SPEC: spec}
+    if service.reserved_cpus:
+        found[CPUS] = f"{service.reserved_cpus:g}"
+    if service.reserved_memory:
+        found[MEMORY] = str(service.reserved_memory)
+    return found
 
 
-def once(
-    service: Service, name: str, image: str, command: tuple[str, ...], binds: Mapping[str, str]
-) -> tuple[str, ...]:
-    """A container of the service's that runs ``command`` instead, and is nobody's server."""
-    flags = tuple(_without(service.flags))
-    return ("create", "--pull", "never", "--name", name, *flags, *_networks(service), *_binds(binds), image, *command)
+def binds(application: Application, service: Service, state: HostState) -> dict[str, str]:
+    """The files of its secrets and configs on a host, by their paths in the container.  Raises HostFailed."""
+    secrets = {content.name: content.key for content in application.secrets}
+    configs = {content.name: content.key for content in application.configs}
+    uses = [(use, secrets[use.name], state.secret_place) for use in service.secrets]
+    uses += [(use, configs[use.name], state.config_place) for use in service.configs]
+    versions, found = dict(state.secrets), {}
+    for use, key, place in uses:
+        if key not in versions:
+            raise HostFailed(f"{state.name} has no {key}, which {service.name} uses")
+        file = f"{use.uid}-{use.gid}-{use.mode:04o}"
+        found[use.target] = f"{place}/{application.name}/{key}/{versions[key]}/{file}"
+    return found
+
+
+def once(app: str, service: Service, name: str, command: tuple[str, ...], binds: Mapping[str, str]) -> tuple[str, ...]:
+    """A container of the service's image that runs ``command`` instead, and is nobody's server."""
+    return (
+        "create", "--pull", "never", "--name", name, "--label", f"{HOOK}={app}", *_without(service.flags),
+        *_networks(service), *_binds(binds), service.image, *command,
+    )  # fmt: skip
 
 
 def _without(flags: tuple[str, ...]) -> Iterator[str]:
