@@ -1,4 +1,4 @@
-"""A deployment from its lock to its record: what ``deploy``, ``rollback``, ``down`` and ``host drain`` have in common."""
+"""A deployment from its lock to its record: what ``deploy``, ``rollback``, ``down`` and ``host drain`` share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lxcwrap.deploy.host import Host
 from lxcwrap.deploy.locks import Locks, held
 from lxcwrap.deploy.observation import HostState
 from lxcwrap.deploy.plan import Plan
-from lxcwrap.deploy.release import Records, Release
+from lxcwrap.deploy.release import Release
 from lxcwrap.deploy.slot import Slots
 from lxcwrap.errors import LxcwrapError, NotFound, Unreachable
 
@@ -72,7 +72,7 @@ class Deployment:
         """Raises Locked, Impossible, Stopped, HostFailed, Unreachable."""
         built = images.build(self.here, wish.application, self.say) if wish.fresh and self.here else {}
         given = {**contents.read_all(_all_contents(wish.application)), **wish.given} if wish.fresh else dict(wish.given)
-        hosts = _reachable(self.hosts, observe(self.hosts, Application(wish.application.name)), wish.options)
+        hosts = _reachable(self.hosts, wish)
         with held(hosts, wish.application.name, wish.who, wish.why) as locks:
             return _Run(self, wish, hosts, locks, built, given).carry_out()
 
@@ -81,18 +81,16 @@ def _all_contents(application: Application) -> Sequence[contents.Content]:
     return (*application.secrets, *application.configs)
 
 
-def _reachable(hosts: tuple[Host, ...], states: Sequence[HostState], options: planner.Options) -> tuple[Host, ...]:
-    """Raises Unreachable for one that does not answer, unless it may be left out."""
-    silent = [state for state in states if state.problem]
-    if silent and options.unreachable is planner.Unreachable.REFUSE:
-        raise Unreachable(
-            "; ".join(state.problem for state in silent),
-            hint="nothing was changed; --skip-unreachable goes on without: see lxcwrap deploy --help",
-        )
-    if len(silent) == len(states):
-        raise Unreachable("; ".join(state.problem for state in silent))
-    names = {state.name for state in silent}
-    return tuple(host for host in hosts if host.name not in names)
+def _reachable(hosts: tuple[Host, ...], wish: Wish) -> tuple[Host, ...]:
+    """Those to go on with.  Raises Unreachable when it is none of them."""
+    if wish.options.unreachable is planner.Unreachable.REFUSE:
+        return hosts
+    silent = {
+        state.name: state.problem for state in observe(hosts, Application(wish.application.name)) if state.problem
+    }
+    if len(silent) == len(hosts):
+        raise Unreachable("; ".join(silent.values()))
+    return tuple(host for host in hosts if host.name not in silent)
 
 
 class _Run:

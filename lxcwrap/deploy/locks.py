@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from lxcwrap.deploy.host import Holding, Host, all_of
+from lxcwrap.deploy.host import Holding, Host, together
 from lxcwrap.errors import LxcwrapError, Unreachable
 
 _WAIT = 5  # seconds for one that is just being given back
@@ -55,11 +55,25 @@ def held(hosts: Sequence[Host], app: str, who: str, why: str) -> Iterator[Locks]
         _checked(host, app, holding)
 
     try:
-        take(ordered[0])
-        all_of(ordered[1:], take)
+        failed = together(ordered[:1], take)
+        failed |= together(ordered[1:], take) if not any(failed.values()) or _is_silence(failed) else {}
+        _raise(error for error in failed.values() if error)
         yield locks
     finally:
         locks.close()
+
+
+def _is_silence(failed: Mapping[str, LxcwrapError | None]) -> bool:
+    return all(isinstance(error, Unreachable) for error in failed.values())
+
+
+def _raise(errors: Iterable[LxcwrapError]) -> None:
+    """All hosts that do not answer are named at once."""
+    failed = list(errors)
+    if len(failed) > 1 and all(isinstance(error, Unreachable) for error in failed):
+        raise Unreachable("; ".join(error.message for error in failed), hint=failed[0].hint)
+    if failed:
+        raise next((error for error in failed if isinstance(error, Locked)), failed[0])
 
 
 def _checked(host: Host, app: str, holding: Holding) -> None:

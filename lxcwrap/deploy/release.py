@@ -73,15 +73,27 @@ class Records:
 
 
 def all_records(hosts: Iterable[Host], app: str) -> list[Records]:
-    """Oldest first.  Of records that differ the one that ended last counts.  Raises HostFailed, Unreachable."""
+    """Oldest first.  Raises HostFailed, Unreachable."""
+    return _merged(all_of(hosts, lambda host: _read(host, app)))
 
-    def read(host: Host) -> list[Release]:
-        answer = ask(host, "app-end", "releases", app)
-        found = answer["releases"] if isinstance(answer, dict) else answer
-        return [Release.from_json(plain, host.name) for plain in found]
 
+def records_where_possible(hosts: Iterable[Host], app: str) -> tuple[list[Records], list[LxcwrapError]]:
+    """As ``all_records`` of the hosts that answer; why others do not."""
+    answers = together(hosts, lambda host: _read(host, app))
+    found = {name: answer for name, answer in answers.items() if not isinstance(answer, LxcwrapError)}
+    return _merged(found), [answer for answer in answers.values() if isinstance(answer, LxcwrapError)]
+
+
+def _read(host: Host, app: str) -> list[Release]:
+    answer = ask(host, "app-end", "releases", app)
+    found = answer["releases"] if isinstance(answer, dict) else answer
+    return [Release.from_json(plain, host.name) for plain in found]
+
+
+def _merged(found: Mapping[str, list[Release]]) -> list[Records]:
+    """Of records that differ the one that ended last counts."""
     merged: dict[int, Records] = {}
-    for name, releases in all_of(hosts, read).items():
+    for name, releases in found.items():
         for release in releases:
             known = merged.get(release.number)
             newest = release if not known or release.ended > known.release.ended else known.release
