@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from lxcwrap.deploy.application import Application, Content, Service, Source
-from lxcwrap.deploy.host import Host, HostFailed, all_of, ask
+from lxcwrap.deploy.host import Host, HostFailed, all_of, ask, run, together
 from lxcwrap.deploy.observation import HostState
 from lxcwrap.deploy.plan import Action, Plan
 from lxcwrap.errors import LxcwrapError, NotFound
@@ -72,9 +73,9 @@ def _recorded(config: Content) -> Content:
 
 def keys_of(service: Service, application: Application) -> set[str]:
     """Of the secrets and configs that it uses."""
-    secrets = {content.name: content.key for content in application.secrets}
-    configs = {content.name: content.key for content in application.configs}
-    return {secrets[use.name] for use in service.secrets} | {configs[use.name] for use in service.configs}
+    secret_keys = {content.name: content.key for content in application.secrets}
+    config_keys = {content.name: content.key for content in application.configs}
+    return {secret_keys[use.name] for use in service.secrets} | {config_keys[use.name] for use in service.configs}
 
 
 def needed(application: Application, plan: Plan, states: Sequence[HostState]) -> dict[str, set[str]]:
@@ -100,10 +101,11 @@ def put(
     With ``check`` nothing is brought: what a host does not have is of the version CHANGED.
     """
     configs = {content.key for content in application.configs}
+    versions = {key: secrets.token_hex(8) for key in contents}
 
     def one(host: Host) -> dict[str, str]:
         return {
-            key: _put(host, application.name, key, contents[key], is_config=key in configs, check=check)
+            key: _put(host, application.name, key, contents[key], versions[key], is_config=key in configs, check=check)
             for key in sorted(needs.get(host.name, ()))
             if key in contents
         }
@@ -111,10 +113,10 @@ def put(
     return all_of(hosts, one)
 
 
-def _put(host: Host, app: str, key: str, content: bytes, *, is_config: bool, check: bool) -> str:
-    words = ["app-end", "secret-put", app, key]
-    words += ["--config"] if is_config else []
-    words += ["--check"] if check else []
+def _put(host: Host, app: str, key: str, content: bytes, version: str, *, is_config: bool, check: bool) -> str:
+    """``version``: what a new content is called, the same on all hosts."""
+    words = ["app-end", "secret-put", app, key, *(["--config"] if is_config else [])]
+    words += ["--check"] if check else ["--version", version]
     answer = ask(host, *words, stdin=content)
     return str(answer.get("version") or CHANGED)
 
@@ -131,3 +133,9 @@ def missing(application: Application, needs: dict[str, set[str]], states: Sequen
                 f"{state.name} has no secret or config {key} of {application.name}",
                 hint=f"lxcwrap secret set {key} brings one there",
             )
+
+
+def forget_unused(hosts: Iterable[Host], application: Application) -> None:
+    """Old versions that no container has; where it does not work now it will the next time."""
+    if application.secrets or application.configs:
+        together(hosts, lambda host: run(host, "app-end", "secret-rm", application.name, "--unused"))

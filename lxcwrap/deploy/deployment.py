@@ -171,7 +171,8 @@ class _Run:
         return states, self._plan(states)
 
     def _changes(self, plan: Plan, states: tuple[HostState, ...], record: Release) -> Report:
-        slots = self._slots(self._wish.application, states)
+        application = self._wish.application
+        slots = self._slots(application, states)
         make_items(slots, plan.items)
         if any(item.kind == "image" for item in plan.items):
             self._images.bring(self._hosts, plan.items)
@@ -179,8 +180,8 @@ class _Run:
             fresh = self._observe()
             states = tuple(contents.with_versions(state, versions.get(state.name, {})) for state in fresh)
             plan = self._plan(states)
-            slots = self._slots(self._wish.application, states)
-        identities = _image_ids(self._wish.application, states, self._wanted)
+            slots = self._slots(application, states)
+        identities = _image_ids(application, states, self._wanted)
         record = replace(record, images=identities)
         hooks = Hooks(slots, plan, identities, record.hooks, self._noted(record))
         hooks.clear(others=True)
@@ -196,6 +197,7 @@ class _Run:
         self._end(record, status, final)
         if status == release.DONE:
             hooks.clear()
+            contents.forget_unused(self._hosts, application)
         return Report(self._number, True, outcome, status, self._unreachable(final))
 
     def _end(self, record: Release, status: str, final: Sequence[HostState]) -> None:

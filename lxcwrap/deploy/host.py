@@ -31,12 +31,13 @@ class Result:
 
 
 class Holding(Protocol):
-    """A command that goes on until it is closed.  ``line`` is the first that it printed."""
+    """A command that goes on until it is closed.  ``line``: the first that it printed; ``beat`` sends it a byte."""
 
     @property
     def line(self) -> bytes: ...
     @property
     def is_alive(self) -> bool: ...
+    def beat(self) -> None: ...
     def close(self) -> None: ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +13,8 @@ from lxcwrap.deploy.host import Holding, Host, together
 from lxcwrap.errors import LxcwrapError, Unreachable
 
 _WAIT = 5  # seconds for one that is just being given back
+_SILENCE = 60  # seconds without a beat until a holder ends: its operator is gone
+_BEAT = 15.0
 
 
 class Locked(LxcwrapError):
@@ -23,6 +26,13 @@ class Locked(LxcwrapError):
 class Locks:
     def __init__(self) -> None:
         self._held: dict[str, Holding] = {}
+        self._over = threading.Event()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self) -> None:
+        while not self._over.wait(_BEAT):
+            for holding in list(self._held.values()):
+                holding.beat()
 
     def add(self, host: Host, holding: Holding) -> None:
         self._held[host.name] = holding
@@ -37,6 +47,7 @@ class Locks:
         return [name for name, holding in self._held.items() if not holding.is_alive]
 
     def close(self) -> None:
+        self._over.set()
         for holding in self._held.values():
             with suppress(LxcwrapError):
                 holding.close()
@@ -47,7 +58,7 @@ def held(hosts: Sequence[Host], app: str, who: str, why: str) -> Iterator[Locks]
     """The first by name comes first, so that of two operators one gets all.  Raises Locked, Unreachable."""
     locks = Locks()
     ordered = sorted(hosts, key=lambda host: host.name)
-    words = ("app-end", "lock", app, "--who", who, "--why", why, "--wait", str(_WAIT))
+    words = ("app-end", "lock", app, "--who", who, "--why", why, "--wait", str(_WAIT), "--silence", str(_SILENCE))
 
     def take(host: Host) -> None:
         holding = host.hold(words)

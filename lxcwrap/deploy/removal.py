@@ -1,4 +1,4 @@
-"""What goes with an application's last container: its networks, its secrets and, when that is asked for, its volumes."""
+"""What goes with an application's last container: its networks, its secrets and, when asked for, its volumes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def clear(hosts: Sequence[Host], application: Application, tell: Tell, *, volume
             for name in sorted(names):
                 run(host, kind, "rm", name)
                 tell(host.name, name, f"{kind} removed")
-        for key, _ in state.secrets:
-            run(host, "app-end", "secret-rm", application.name, key)
+        if state.secrets:
+            run(host, "app-end", "secret-rm", application.name)
 
     for result in together(hosts, one).values():
         if isinstance(result, LxcwrapError):

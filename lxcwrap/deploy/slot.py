@@ -151,6 +151,8 @@ class Slots:
         name = final_name(self.application.name, change.service, change.slot)
         old = change.container if change.action is Action.REPLACE else ""
         service = self._service(change)
+        if old and service.runs_once:
+            _stop(host, old, service.stop_grace)
         run(host, *words.take_over(service, new, old, name))
         self._say(change, "done" if service.runs_once else "serves")
 

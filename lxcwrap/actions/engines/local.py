@@ -90,6 +90,11 @@ class Held:
     def is_alive(self) -> bool:
         return self._child.poll() is None
 
+    def beat(self) -> None:
+        assert self._child.stdin
+        with suppress(OSError, ValueError):
+            os.write(self._child.stdin.fileno(), b"\n")
+
     def close(self) -> None:
         assert self._child.stdin
         with suppress(OSError):

@@ -172,6 +172,10 @@ class Held:
     def is_alive(self) -> bool:
         return self._reader.is_alive()
 
+    def beat(self) -> None:
+        with suppress(OSError, EOFError):
+            self._channel.sendall(frames.encode(frames.INPUT, b"\n"))
+
     def close(self) -> None:
         with suppress(OSError, EOFError):
             self._channel.sendall(frames.encode(frames.INPUT_END))
