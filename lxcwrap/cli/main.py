@@ -108,7 +108,8 @@ def _load(name: str) -> click.Command:
     command = getattr(module, "command", None)
     if isinstance(command, click.Command):
         return command
-    return Group(name, name=name, help=module.__doc__, context_settings=SETTINGS, no_args_is_help=True)
+    hidden = getattr(module, "hidden", False)
+    return Group(name, name=name, help=module.__doc__, context_settings=SETTINGS, no_args_is_help=True, hidden=hidden)
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lxcwrap.model.record import Record
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -12,6 +15,8 @@ SERVICE = "lxcwrap.service"
 SLOT = "lxcwrap.slot"  # number of a replica, from 1, over all hosts
 RELEASE = "lxcwrap.release"
 SPEC = "lxcwrap.spec"  # digest of everything that it was made from
+CPUS = "lxcwrap.cpus"  # what the container reserves, as other applications see it
+MEMORY = "lxcwrap.memory"  # bytes
 
 
 def final_name(app: str, service: str, slot: int) -> str:
@@ -25,7 +30,7 @@ def incoming_name(app: str, service: str, slot: int, release: int) -> str:
 
 
 @dataclass(frozen=True)
-class Replica:
+class Replica(Record):
     """A container of the application."""
 
     id: str
@@ -44,12 +49,14 @@ class Replica:
     @property
     def serves(self) -> bool:
         """Whether it has its slot's name, and so its traffic."""
-        return "-r" not in self.name[len(f"{dict(self.labels).get(APP, '')}-{self.service}-{self.slot}") :]
+        return self.name == final_name(dict(self.labels).get(APP, ""), self.service, self.slot)
 
 
 @dataclass(frozen=True)
-class HostState:
+class HostState(Record):
     """A host.  ``memory`` in bytes and ``cpus`` are what it has in all; ``problem`` says why it could not be asked."""
+
+    nested: ClassVar[dict[str, type[Any]]] = {"replicas": Replica}
 
     name: str
     labels: Pairs = ()
@@ -65,4 +72,6 @@ class HostState:
     reserved_memory: int = 0
     release: int = 0  # the last one that was recorded there
     architecture: str = ""
+    secret_place: str = ""  # a use's file is PLACE/APP/KEY/VERSION/UID-GID-MODE, its mode as four octal digits
+    config_place: str = ""
     problem: str = ""
