@@ -63,7 +63,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Placement:
-    """``constraints`` such as ``node.labels.zone==a`` or ``node.hostname!=web1``; ``preferences``: labels to spread over."""
+    """``constraints``: ``node.labels.zone==a``, ``node.hostname!=web1`` …; ``preferences``: labels to spread over."""
 
     constraints: tuple[str, ...] = ()
     preferences: tuple[str, ...] = ()
@@ -116,6 +116,7 @@ class Build:
 
     context: str  # absolute path
     words: tuple[str, ...] = ()
+    dockerfile: str = ""  # its text, for stdin, when it is in the Compose file
 
 
 @dataclass(frozen=True)
