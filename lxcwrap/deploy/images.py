@@ -22,8 +22,8 @@ def build(here: Host, application: Application, say: Say) -> dict[str, str]:
         if not service.build or service.image in found or service.pull == "never":
             continue
         say("here", service.name, f"building {service.image}")
-        words = ("build", "--quiet", *service.build.words, "-t", service.image, service.build.context)
-        result = here.run(words, timeout=_LONG)
+        words = ("build", "--quiet", *service.build.words, service.build.context)
+        result = here.run(words, service.build.dockerfile.encode(), _LONG)
         if result.code:
             said = "\n".join(result.err.strip().splitlines()[-20:])
             raise HostFailed(f"{service.name}: its image cannot be built: {said.removeprefix('lxcwrap: ')}")

@@ -70,8 +70,8 @@ def _without(flags: tuple[str, ...]) -> Iterator[str]:
 
 
 def _networks(service: Service) -> Iterator[str]:
-    for _, words in service.networks:
-        yield from words
+    for key, words in service.networks:
+        yield from ("--network", ",".join((f"name={key}", *words)) if words else key)
 
 
 def _own_ports(service: Service) -> Iterator[str]:
