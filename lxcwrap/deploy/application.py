@@ -63,7 +63,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Placement:
-    """``constraints`` such as ``node.labels.zone==a`` or ``node.hostname!=web1``; ``preferences``: labels to spread over."""
+    """``constraints``: ``node.labels.zone==a``, ``node.hostname!=web1`` …; ``preferences``: labels to spread over."""
 
     constraints: tuple[str, ...] = ()
     preferences: tuple[str, ...] = ()
