@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from lxcwrap.deploy.application import Order
+from lxcwrap.model.record import Record
 
 
 class Action(enum.Enum):
@@ -19,8 +21,10 @@ class Action(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Change:
+class Change(Record):
     """One slot's change.  ``container`` (ID) and ``from_host`` are the present one's, '' for CREATE."""
+
+    nested: ClassVar[dict[str, type[Any]]] = {"action": Action, "order": Order}
 
     action: Action
     service: str
@@ -35,7 +39,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Item:
+class Item(Record):
     """A network, volume, image or secret that a host lacks."""
 
     kind: str  # network, volume, image, secret, config
@@ -44,18 +48,24 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Leftover:
-    """A container that nothing wants: of an interrupted deployment, or of a service that is gone."""
+class Leftover(Record):
+    """A container that nothing wants: of an interrupted deployment, or of a service that is gone.
+
+    One that ``serves`` has traffic: it goes after the changes, with its connections drained; others go before them.
+    """
 
     host: str
     container: str
     name: str
     reason: str
+    serves: bool = False
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Record):
     """``changes`` are in order: service by service, as they depend on each other; removals come last."""
+
+    nested: ClassVar[dict[str, type[Any]]] = {"items": Item, "changes": Change, "leftovers": Leftover}
 
     app: str
     release: int
