@@ -14,7 +14,6 @@ from lxcwrap.deploy.observation import HostState
 from lxcwrap.deploy.plan import Action, Plan
 from lxcwrap.errors import LxcwrapError, NotFound
 
-CHANGED = "new"  # what a version is called that a host does not have yet
 _TIME = 120  # seconds for a command that prints one
 _LARGEST_RECORDED = 1 << 20  # bytes of a config
 
@@ -98,7 +97,7 @@ def put(
 ) -> dict[str, dict[str, str]]:  # fmt: skip
     """Bring them there; the versions that each host has then, by key.
 
-    With ``check`` nothing is brought: what a host does not have is of the version CHANGED.
+    With ``check`` nothing is brought: what a host does not have is of the version ''.
     """
     configs = {content.key for content in application.configs}
     versions = {key: secrets.token_hex(8) for key in contents}
@@ -118,7 +117,7 @@ def _put(host: Host, app: str, key: str, content: bytes, version: str, *, is_con
     words = ["app-end", "secret-put", app, key, *(["--config"] if is_config else [])]
     words += ["--check"] if check else ["--version", version]
     answer = ask(host, *words, stdin=content)
-    return str(answer.get("version") or CHANGED)
+    return str(answer.get("version") or "")
 
 
 def with_versions(state: HostState, versions: dict[str, str]) -> HostState:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from lxcwrap.deploy import contents, images, planner, release
-from lxcwrap.deploy.application import Application, OnFailure
+from lxcwrap.deploy.application import Application
+from lxcwrap.deploy.batches import Verdict
 from lxcwrap.deploy.executor import Executor, Outcome, Stopped, make_items
 from lxcwrap.deploy.fleet import observe
 from lxcwrap.deploy.hooks import AFTER, BEFORE, Hooks
@@ -188,7 +189,7 @@ class _Run:
         if not self._wish.is_rollback:
             hooks.run(BEFORE)
         outcome = self._executor(slots, self._wish.is_rollback).carry_out(plan)
-        if outcome.failures and outcome.action is OnFailure.ROLLBACK and self._wish.may_roll_back:
+        if outcome.failures and outcome.verdict is Verdict.ROLL_BACK and self._wish.may_roll_back:
             return self._back(outcome, record, states)
         status = release.FAILED if outcome.failures else release.DONE
         if not outcome.failures and not self._wish.is_rollback:
@@ -201,11 +202,11 @@ class _Run:
         return Report(self._number, True, outcome, status, self._unreachable(final))
 
     def _end(self, record: Release, status: str, final: Sequence[HostState]) -> None:
-        done = replace(record, status=status, ended=release.now(), places=planner.places(final))
+        done = replace(record, status=status, ended=release.now(), places=planner.places(record.application.name, final))
         for name, error in release.put_where_possible(self._hosts, done).items():
             self._say(name, "release", f"not recorded: {error.message}")
 
-    def _noted(self, record: Release) -> contents.Callable[[str], None]:
+    def _noted(self, record: Release) -> Callable[[str], None]:
         keys = list(record.hooks)
 
         def note(key: str) -> None:

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from lxcwrap.deploy.application import Condition, Dependency, OnFailure, Service, Update
-from lxcwrap.deploy.batches import batches
+from lxcwrap.deploy.application import Condition, Dependency, Service
+from lxcwrap.deploy.batches import Progress, Verdict, batches
 from lxcwrap.deploy.host import AT_ONCE, run, together
 from lxcwrap.deploy.observation import HostState
 from lxcwrap.deploy.plan import Action, Change, Item, Leftover, Plan
@@ -28,11 +28,11 @@ class Stopped(LxcwrapError):
 
 @dataclass
 class Outcome:
-    """What became of the plan.  ``action``: what the service says about its first failure."""
+    """What became of the plan.  ``verdict``: what follows."""
 
     done: int = 0
     failures: list[Failure] = field(default_factory=list)
-    action: OnFailure = OnFailure.CONTINUE
+    verdict: Verdict = Verdict.GO_ON
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,15 @@ class Executor:
         for dependency in service.depends_on:
             self._wait_for(dependency, service)
         update = service.rollback if self.is_rollback else service.update
-        failed = 0
-        for number, batch in enumerate(batches(changes, update.parallelism)):
-            if number and update.delay and self.stopping.wait(update.delay):
-                raise Stopped
+        progress = Progress(update, len(changes))
+        for batch in batches(changes, update.parallelism):
             failures = self._each(batch, outcome)
-            failed += len(failures)
-            if failed and not _goes_on(update, failed / len(changes)):
-                outcome.action = update.failure_action
+            progress = progress.after(len(batch) - len(failures), len(failures))
+            if progress.verdict is not Verdict.GO_ON:
+                outcome.verdict = progress.verdict
                 return False
+            if progress.delay and self.stopping.wait(progress.delay):
+                raise Stopped
         return True
 
     def _each(self, changes: Sequence[Change], outcome: Outcome) -> list[Failure]:
@@ -134,10 +134,6 @@ class Executor:
                 self.slots.tell(one.host, one.name, f"not removed: {error.message}")
             else:
                 self.slots.tell(one.host, one.name, f"removed: {one.reason}")
-
-
-def _goes_on(update: Update, ratio: float) -> bool:
-    return update.failure_action is OnFailure.CONTINUE or ratio <= update.max_failure_ratio
 
 
 def observed(slots: Slots) -> Iterator[HostState]:
