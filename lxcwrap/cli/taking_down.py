@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from lxcwrap.cli.app import App
 
 if TYPE_CHECKING:
-    from lxcwrap.deploy.application import Application
+    from lxcwrap.deploy.application import Application, Network, Volume
+    from lxcwrap.deploy.release import Records
 
 
 def take_down(app: App, name: str, *, volumes: bool, quiet: bool) -> int:
@@ -27,12 +28,12 @@ def take_down(app: App, name: str, *, volumes: bool, quiet: bool) -> int:
     return finish(name, report)
 
 
-def _described(records: object, name: str) -> Application:
+def _described(records: list[Records], name: str) -> Application:
     """With all networks and volumes that its releases have had."""
     from lxcwrap.deploy.application import Application
 
-    assert isinstance(records, list)
-    networks, volumes = {}, {}
+    networks: dict[str, Network] = {}
+    volumes: dict[str, Volume] = {}
     for one in records:
         networks |= {network.key: network for network in one.release.application.networks}
         volumes |= {volume.key: volume for volume in one.release.application.volumes}

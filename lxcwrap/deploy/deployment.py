@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from lxcwrap.deploy import contents, images, planner, release
-from lxcwrap.deploy.application import Application
+from lxcwrap.deploy.application import Application, Content
 from lxcwrap.deploy.batches import Verdict
 from lxcwrap.deploy.executor import Executor, Outcome, Stopped, make_items
 from lxcwrap.deploy.fleet import observe
@@ -78,7 +78,7 @@ class Deployment:
             return _Run(self, wish, hosts, locks, built, given).carry_out()
 
 
-def _all_contents(application: Application) -> Sequence[contents.Content]:
+def _all_contents(application: Application) -> Sequence[Content]:
     return (*application.secrets, *application.configs)
 
 
@@ -202,7 +202,8 @@ class _Run:
         return Report(self._number, True, outcome, status, self._unreachable(final))
 
     def _end(self, record: Release, status: str, final: Sequence[HostState]) -> None:
-        done = replace(record, status=status, ended=release.now(), places=planner.places(record.application.name, final))
+        places = planner.places(record.application.name, final)
+        done = replace(record, status=status, ended=release.now(), places=places)
         for name, error in release.put_where_possible(self._hosts, done).items():
             self._say(name, "release", f"not recorded: {error.message}")
 

@@ -11,8 +11,10 @@ from lxcwrap.deploy.observation import APP, CPUS, MEMORY, RELEASE, SERVICE, SLOT
 HOOK = "lxcwrap.hook"  # label of a hook's container: its application
 
 # Flags of a service that a container which runs once does without.
-_LASTING = ("--restart", "--ip", "--ip6", "--health-cmd", "--health-interval", "--health-retries", "--health-timeout")
-_LASTING += ("--health-start-period", "--health-start-interval")
+_LASTING = (
+    "--restart", "--ip", "--ip6", "--health-cmd", "--health-interval", "--health-retries", "--health-timeout",
+    "--health-start-period", "--health-start-interval",
+)  # fmt: skip
 
 
 def create(

@@ -36,7 +36,13 @@ class _Passed(_Kept):
 
     def __init__(self, pass_on: Callable[[bytes], None]) -> None:
         super().__init__()
-        self.out = self.err = pass_on  # type: ignore[method-assign]
+        self._pass_on = pass_on
+
+    def out(self, content: bytes) -> None:
+        self._pass_on(content)
+
+    def err(self, content: bytes) -> None:
+        self._pass_on(content)
 
 
 class SshHost:
