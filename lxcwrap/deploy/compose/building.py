@@ -57,13 +57,13 @@ def _words(model: Model, node: Node, place: str) -> Iterator[str]:
     platforms = node.child("platforms")
     if platforms and len(platforms.items) > 1:
         raise platforms.error(f"{place}.platforms: an image is built for one platform at a time")
-    arguments = node.child("args")
-    if arguments:
-        node = node.with_value({**node.mapping, "args": arguments.with_value(dict(_arguments(model, arguments)))})
+    given = node.child("args")
+    if given:
+        node = node.with_value({**node.mapping, "args": given.with_value(dict(arguments(model, given)))})
     yield from flags.of(BUILD.long, node)
 
 
-def _arguments(model: Model, node: Node) -> Iterator[tuple[str, Node]]:
+def arguments(model: Model, node: Node) -> Iterator[tuple[str, Node]]:
     """Those without a value take the caller's, or stay away."""
     for name, value in node.mapping.items():
         if value.value is not None:

@@ -62,20 +62,28 @@ def _rank(item: tuple[str, Node]) -> tuple[int, int]:
 
 
 def of(model: Model, name: str, service: Node) -> tuple[Words, Pairs]:
-    """``--network`` words by network, and the aliases (network, alias)."""
+    """Flags of ``create`` by network, without aliases; and the aliases (network, alias)."""
     place = f"services.{name}"
     if service.get("network_mode"):
-        return ((_mode(service, place), ()),), ()
+        mode = _mode(service, place)
+        return ((mode, (f"--network={mode}",)),), ()
     words: list[tuple[str, tuple[str, ...]]] = []
     aliases: list[tuple[str, str]] = []
     for network, settings in _joined(service):
         where = f"{place}.networks.{network}"
         key = model.key(network, model.known("networks", network, settings, f"{place}.networks"))
         names = _aliases(name, service, settings, where)
-        own = [*_addresses(service, settings, where, first=not words), *(f"alias={alias}" for alias in names)]
-        words.append((key, tuple(own)))
+        addresses = tuple(_addresses(service, settings, where, first=not words))
+        words.append((key, _network_words(key, addresses, first=not words)))
         aliases += [(key, alias) for alias in names]
     return tuple(words), tuple(aliases)
+
+
+def _network_words(key: str, addresses: tuple[str, ...], *, first: bool) -> tuple[str, ...]:
+    """Flags of ``create``; those for addresses belong to the first network."""
+    if first:
+        return (f"--network={key}", *(f"--{word}" for word in addresses))
+    return (f"--network={','.join((f'name={key}', *addresses))}" if addresses else f"--network={key}",)
 
 
 def _mode(service: Node, place: str) -> str:

@@ -18,7 +18,9 @@ from lxcwrap.errors import UsageError
 from lxcwrap.model.volume_options import parse as volume_options
 
 NAME = "COMPOSE_PROJECT_NAME"
+PROFILES = "COMPOSE_PROFILES"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_NAME_HINT = "lower-case letters, digits, '-' and '_', beginning with a letter or digit"
 
 
 @dataclass(frozen=True)
@@ -41,30 +43,51 @@ def read(
     """The application that ``files`` describe.
 
     ``environment``: the caller's variables, which go before those of ``env_files`` (default: ``.env`` beside the first
-    file).  ``project``: its name, in place of the files'.  ``folder``: what relative paths are relative to, in place
-    of the first file's.  Raises UsageError, Unsafe or NotFound, naming file and line.
+    file).  ``project``: its name, in place of the files'.  ``profiles``: default COMPOSE_PROFILES.  ``folder``: what
+    relative paths are relative to, in place of the first file's.  Raises UsageError, Unsafe or NotFound, naming file
+    and line.
     """
     warnings: dict[str, None] = {}
 
     def warn(line: str) -> None:
         warnings[line] = None
 
-    folder = os.path.abspath(folder or os.path.dirname(files[0]))
+    folder = _folder(files, folder)
     variables = surroundings(environment, env_files, folder, warn)
     texts = {path: content(path) for path in files}
     name = _name(project or variables.get(NAME, ""), texts, variables, folder)
     variables[NAME] = name
     document = Files(variables, warn, texts=texts).merged(list(files), folder)
-    model = _model(name, document, profiles, variables, warn)
+    chosen = profiles or [word.strip() for word in variables.get(PROFILES, "").split(",") if word.strip()]
+    model = _model(name, document, chosen, variables, warn)
     return Read(application(model), tuple(warnings), model)
+
+
+def project_name(
+    files: Sequence[str], environment: Mapping[str, str], env_files: Sequence[str] = (), folder: str = ""
+) -> str:
+    """The name that ``read`` gives the application, whatever else is in the files."""
+    folder = _folder(files, folder)
+    variables = surroundings(environment, env_files, folder, lambda line: None)
+    if variables.get(NAME):
+        return _name(variables[NAME], {}, variables, folder)
+    return _name("", {path: content(path) for path in files}, variables, folder)
+
+
+def _folder(files: Sequence[str], given: str) -> str:
+    return os.path.abspath(given or os.path.dirname(files[0]))
+
+
+def check_project(name: str) -> str:
+    """Raises UsageError."""
+    error = UsageError(f"project name {name!r:.60} is not allowed", hint=_NAME_HINT, exit_code=1)
+    return _checked_name(name, error)
 
 
 def _name(given: str, texts: Mapping[str, bytes], environment: Mapping[str, str], folder: str) -> str:
     """The project's name: what was asked for, else the files', else the folder's."""
     if given:
-        return _checked_name(given, UsageError(
-            f"project name {given!r:.60} is not allowed",
-            hint="lower-case letters, digits, '-' and '_', beginning with a letter or digit", exit_code=1))  # fmt: skip
+        return check_project(given)
     nodes = [
         node
         for path, data in texts.items()
@@ -73,8 +96,7 @@ def _name(given: str, texts: Mapping[str, bytes], environment: Mapping[str, str]
     ]
     if nodes:
         node = interpolate.fill(nodes[-1], environment, lambda line: None)
-        return _checked_name(str(node.value), node.error(f"name: {node.text!r:.60} is not allowed",
-                             "lower-case letters, digits, '-' and '_', beginning with a letter or digit"))  # fmt: skip
+        return _checked_name(str(node.value), node.error(f"name: {node.text!r:.60} is not allowed", _NAME_HINT))
     name = re.sub(r"[^a-z0-9_-]", "", os.path.basename(folder).lower()).lstrip("_-")
     return _checked_name(name, wrong(next(iter(texts)), "the folder's name is none for a project", "give one with -p"))
 
