@@ -103,6 +103,8 @@ def _changed(name: str, old: str, new: str) -> str:
 
 
 def _command(before: Service, service: Service) -> Iterator[str]:
+    if before.command == service.command:
+        return
     old, new = (" ".join(masked(words)) or "the image's" for words in (before.command, service.command))
     yield f"command: {old} → {new}" if old != new else "command: a word that is not shown changed"
 
@@ -125,7 +127,8 @@ def _lacking(these: Iterable[tuple[str, str]], those: Iterable[tuple[str, str]])
 
 def _ports(before: Service, service: Service) -> Iterator[str]:
     olds, news = (sorted(port_text(port) for port in ports) for ports in (before.ports, service.ports))
-    yield f"ports: {', '.join(olds) or 'none'} → {', '.join(news) or 'none'}" if olds != news else ""
+    if olds != news:
+        yield f"ports: {', '.join(olds) or 'none'} → {', '.join(news) or 'none'}"
 
 
 def port_text(port: PublishedPort) -> str:
