@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lxcwrap.deploy.application import Application, Service
 from lxcwrap.deploy.observation import HostState, Replica
+from lxcwrap.deploy.options import Options
 from lxcwrap.deploy.order import order
 from lxcwrap.deploy.placement import Placed, Placing
 from lxcwrap.deploy.plan import Action, Change
@@ -20,20 +21,14 @@ class Changes:
     """Gathers the changes of all services.  ``used``: containers of an interrupted deployment that are gone on with."""
 
     def __init__(
-        self,
-        application: Application,
-        hosts: Mapping[str, HostState],
-        present: Present,
-        wants: Wants,
-        previous: Application | None,
-        recreate: bool,
+        self, application: Application, hosts: Mapping[str, HostState], present: Present, wants: Wants, options: Options
     ) -> None:
         self.app = application
         self.hosts = hosts
         self.present = present
         self.wants = wants
-        self.before = {service.name: service for service in previous.services} if previous else {}
-        self.recreate = recreate
+        self.options = options
+        self.before = {service.name: service for service in options.previous.services} if options.previous else {}
         self.kept = 0
         self.used: set[str] = set()
         self._changes: list[Change] = []
@@ -77,7 +72,7 @@ class Changes:
         if found.host.name != placed.host:
             why = [f"host {found.host.name}: {placed.why}", *self._differences(service, found.replica, wanted)]
             return self._made(Action.MOVE, service, placed, found, wanted, why)
-        why = [FORCED] if self.recreate else []
+        why = [FORCED] if self.options.recreate else []
         if why or not wanted.spec or found.replica.spec != wanted.spec:
             why += self._differences(service, found.replica, wanted)
             return self._made(Action.REPLACE, service, placed, found, wanted, why)
@@ -101,8 +96,9 @@ class Changes:
         wanted: Wanted,
         why: Sequence[str],
     ) -> Change:
-        which, because = order(self.app, service, action)
-        incoming = "" if self.recreate else self._incoming(service, placed, wanted)
+        config = service.rollback if self.options.rolling_back else service.update
+        which, because = order(self.app, service, action, config.order)
+        incoming = "" if self.options.recreate else self._incoming(service, placed, wanted)
         if incoming:
             self.used.add(incoming)
         return Change(

@@ -70,7 +70,11 @@ def volumes_of(application: Application, service: Service) -> Iterator[Volume]:
 
 
 def _mounts(word: str, key: str) -> bool:
-    return word.startswith(f"{key}:") or any(part in (f"source={key}", f"src={key}") for part in word.split(","))
+    """``--mount=type=volume,source=KEY,…`` or ``--volume=KEY:…``"""
+    option, _, value = word.partition("=")
+    if option == "--mount":
+        return f"source={key}" in value.split(",")
+    return option == "--volume" and value.startswith(f"{key}:")
 
 
 def is_local(volume: Volume) -> bool:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 from lxcwrap.deploy.application import Application, Order, Service
 from lxcwrap.deploy.plan import Action
 
-ADDRESSES = ("--ip", "--ip6", "--mac-address")
+ADDRESSES = {"ip": "IP address", "ip6": "IPv6 address", "mac-address": "MAC address"}
 
 
-def order(application: Application, service: Service, action: Action) -> tuple[Order, str]:
+def order(application: Application, service: Service, action: Action, wanted: Order) -> tuple[Order, str]:
     """The order, and why the old one goes first where nobody asked for that."""
-    wanted = service.update.order
     if action not in (Action.REPLACE, Action.MOVE):
         return Order.START_FIRST, ""
     if wanted is not Order.AUTO:
@@ -33,18 +31,16 @@ def forbidding(application: Application, service: Service, action: Action) -> It
     """What the old and the new container cannot both have."""
     if action is Action.REPLACE:  # on another host there is another network
         yield from _one_at_a_time(service)
-        if any(name == "host" for name, _ in service.networks) or _has(service.flags, "--network", "host"):
+        if any(name == "host" for name, _ in service.networks):
             yield "both would be on the host's network"
     shared = {volume.key for volume in application.volumes if volume.shared}
     yield from (f"volume {key} has one writer" for key in service.volumes if key not in shared)
 
 
 def _one_at_a_time(service: Service) -> Iterator[str]:
-    for words in (service.flags, *(words for _, words in service.networks)):
-        for option in ADDRESSES:
-            if any(word == option or word.startswith(f"{option}=") for word in words):
-                yield f"{option} is given to one container at a time"
-
-
-def _has(words: tuple[str, ...], option: str, value: str) -> bool:
-    return f"{option}={value}" in words or (option, value) in itertools.pairwise(words)
+    """``--ip=…``, or ``ip=…`` within ``--network=name=front,ip=…``."""
+    words = [part for _, flags in service.networks for word in flags for part in word.split(",")]
+    for word in (*service.flags, *words):
+        name, sign, _ = word.removeprefix("--").partition("=")
+        if sign and name in ADDRESSES:
+            yield f"its {ADDRESSES[name]} is fixed"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import enum
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lxcwrap.deploy import present as observed
 from lxcwrap.deploy.application import Application, Mode, Service
@@ -13,6 +12,7 @@ from lxcwrap.deploy.changes import Changes
 from lxcwrap.deploy.leftovers import leftovers
 from lxcwrap.deploy.needs import Needing, is_local, volumes_of
 from lxcwrap.deploy.observation import HostState
+from lxcwrap.deploy.options import NO_OPTIONS, Options, Unreachable
 from lxcwrap.deploy.order import impossible
 from lxcwrap.deploy.placement import Ground, Placing, Wishes, place
 from lxcwrap.deploy.plan import Action, Change, Plan
@@ -21,36 +21,10 @@ from lxcwrap.deploy.wanted import Wants
 from lxcwrap.errors import UsageError
 
 
-class Unreachable(enum.Enum):
-    """What becomes of containers on a host that does not answer."""
-
-    REFUSE = "refuse"  # nothing is deployed before it answers
-    LEAVE = "leave"  # they are taken to be there; everything else is deployed
-    MOVE = "move"  # they are made anew on other hosts
-
-
-@dataclass(frozen=True)
-class Options:
-    """``only``: names of services, all if empty.  ``drained``: hosts that count as drained besides those that are.
-
-    ``previous`` and ``placed`` are of the last release: what it was, for reasons in words, and where its slots were.
-    """
-
-    only: tuple[str, ...] = ()
-    recreate: bool = False  # containers are replaced even if nothing differs
-    drained: tuple[str, ...] = ()
-    unreachable: Unreachable = Unreachable.REFUSE
-    leave_volumes: bool = False  # containers may move away from what is in their volumes
-    previous: Application | None = None
-    placed: Places = ()
-
-
-NO_OPTIONS = Options()
-
-
-def places(app: str, states: Iterable[HostState]) -> Places:
-    """Which host serves which slot, to be kept with a release."""
-    return observed.places(app, states)
+def places(states: Iterable[HostState]) -> Places:
+    """Which host serves which slot: kept with a release, for the day when a host does not answer."""
+    serving = ((one.service, one.slot, state.name) for state in states for one in state.replicas if one.serves)
+    return tuple(sorted(serving))
 
 
 def plan(
@@ -108,7 +82,7 @@ class _Planning:
 
     def plan(self, release: int) -> Plan:
         placings = list(self._place())
-        changes = Changes(self.app, self.hosts, self.present, self.wants, self.options.previous, self.options.recreate)
+        changes = Changes(self.app, self.hosts, self.present, self.wants, self.options)
         for placing in placings:
             changes.add(placing, self._lost(placing.service.name))
         ordered = tuple(changes.in_order())

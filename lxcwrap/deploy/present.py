@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lxcwrap.deploy.observation import HostState, Replica, final_name
@@ -64,13 +64,3 @@ def sort(app: str, states: Iterable[HostState]) -> Present:
         for replica in sorted(host.replicas, key=lambda replica: replica.name):
             present.add(app, Found(host, replica))
     return present
-
-
-def places(app: str, states: Iterable[HostState]) -> Places:
-    """Which host serves which slot: kept with a release, for the day when a host does not answer."""
-
-    def found() -> Iterator[tuple[str, int, str]]:
-        for service, slots in sort(app, states).serving.items():
-            yield from ((service, slot, one.host.name) for slot, one in slots.items())
-
-    return tuple(sorted(found()))

@@ -9,7 +9,7 @@ from lxcwrap.deploy.application import ContentUse, PublishedPort, Service
 from lxcwrap.deploy.masking import masked
 
 SHORT = 12  # digits of an ID
-REPEATED = ("--env", "-e", "--label", "-l")  # of which each NAME=value is one of its own
+REPEATED = ("--env", "--label", "--annotation", "--sysctl", "--log-opt", "--ulimit")  # each NAME=value is its own
 Option = tuple[str, str]  # what it sets, and to what
 
 
@@ -83,15 +83,9 @@ def _without(options: Sequence[Option], others: Iterable[Option]) -> list[Option
 
 
 def options(words: Sequence[str]) -> Iterator[Option]:
-    """Options and their values, ``--env A=1`` and ``--env=A=1`` alike; ('--env A', '1'), ('--init', '')."""
-    at = 0
-    while at < len(words):
-        word = words[at]
-        at += 1
-        name, equals, value = word.partition("=")
-        if not equals and at < len(words) and not words[at].startswith("-"):
-            value = words[at]
-            at += 1
+    """Options and their values: ('--env A', '1'), ('--init', ''), ('ip', '10.0.0.9')."""
+    for word in words:
+        name, _, value = word.partition("=")
         if name in REPEATED:
             key, _, value = value.partition("=")
             name = f"{name} {key}"
@@ -109,6 +103,8 @@ def _changed(name: str, old: str, new: str) -> str:
 
 
 def _command(before: Service, service: Service) -> Iterator[str]:
+    if before.command == service.command:
+        return
     old, new = (" ".join(masked(words)) or "the image's" for words in (before.command, service.command))
     yield f"command: {old} → {new}" if old != new else "command: a word that is not shown changed"
 
@@ -131,7 +127,8 @@ def _lacking(these: Iterable[tuple[str, str]], those: Iterable[tuple[str, str]])
 
 def _ports(before: Service, service: Service) -> Iterator[str]:
     olds, news = (sorted(port_text(port) for port in ports) for ports in (before.ports, service.ports))
-    yield f"ports: {', '.join(olds) or 'none'} → {', '.join(news) or 'none'}" if olds != news else ""
+    if olds != news:
+        yield f"ports: {', '.join(olds) or 'none'} → {', '.join(news) or 'none'}"
 
 
 def port_text(port: PublishedPort) -> str:

@@ -1,72 +1,86 @@
-"""A plan for people: what is added (+), changed (~) and removed (-), where, and why."""
+"""Plans and drift for people: what is added (+), changed (~) and removed (-), where, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from lxcwrap.deploy.application import Order
+from lxcwrap.deploy.drift import Difference, Kind
 from lxcwrap.deploy.plan import Action, Change, Item, Leftover, Plan
 
-SIGNS = {Action.CREATE: "+", Action.REPLACE: "~", Action.MOVE: "~", Action.START: "~", Action.REMOVE: "-"}
-Row = tuple[str, tuple[str, ...], tuple[str, ...]]  # sign, columns, reasons
+SIGNS = {Action.CREATE: "+", Action.REMOVE: "-"}
+NAMED = 4  # hosts on one line
+BROUGHT = ("image", "secret", "config")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of columns, and lines of reasons below it."""
+
+    sign: str
+    columns: tuple[str, str, str]
+    reasons: tuple[str, ...] = ()
 
 
 def lines(plan: Plan) -> Iterator[str]:
     """What has to be brought to the hosts, then containers, then problems and a summary."""
     rows = [*_items(plan.items), *map(_change, plan.changes), *map(_leftover, plan.leftovers)]
-    widths = [max((len(columns[at]) for _, columns, _ in rows), default=0) for at in range(3)]
-    for sign, columns, reasons in rows:
-        text = "  ".join(f"{column:{width}}" for column, width in zip(columns, widths, strict=True))
-        yield f"{sign} {text}".rstrip()
-        yield from (f"      {reason}" for reason in reasons)
+    yield from _table(rows)
     if rows:
         yield ""
-    for problem in plan.problems:
-        yield f"! {problem}"
+    yield from (f"! {problem}" for problem in plan.problems)
     yield summary(plan)
 
 
 def summary(plan: Plan) -> str:
     """``3 to create, 2 to replace, 1 to remove, 4 unchanged``"""
-    counts = [(action, sum(change.action is action for change in plan.changes)) for action in Action]
-    words = [
-        f"{count + _extra(action, plan)} to {action.value}" for action, count in counts if count + _extra(action, plan)
-    ]
-    words += [f"{plan.kept} unchanged"] if plan.kept or not words else []
-    words += [_number(len(plan.problems), "problem")] if plan.problems else []
+    counts = {action: sum(change.action is action for change in plan.changes) for action in Action}
+    counts[Action.REMOVE] += len(plan.leftovers)
+    words = [f"{count} to {action.value}" for action, count in counts.items() if count]
+    if plan.kept or not words:
+        words.append(f"{plan.kept} unchanged")
+    if plan.problems:
+        words.append("1 problem" if len(plan.problems) == 1 else f"{len(plan.problems)} problems")
     return ", ".join(words)
 
 
-def _extra(action: Action, plan: Plan) -> int:
-    return len(plan.leftovers) if action is Action.REMOVE else 0
+def drift_lines(differences: Sequence[Difference]) -> Iterator[str]:
+    """One for each difference, and how many there are."""
+    signs = {Kind.MISSING: "-", Kind.EXTRA: "+", Kind.UNKNOWN: "?"}
+    yield from _table(
+        Row(signs.get(one.kind, "~"), (one.what, one.kind.value, one.host), (one.detail,) if one.detail else ())
+        for one in differences
+    )
+    count = len(differences)
+    yield "as it was deployed" if not count else f"{count} difference{'s' if count > 1 else ''}"
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def _table(rows: Iterable[Row]) -> Iterator[str]:
+    rows = list(rows)
+    widths = [max((len(row.columns[at]) for row in rows), default=0) for at in range(3)]
+    for row in rows:
+        cells = (f"{column:{width}}" for column, width in zip(row.columns, widths, strict=True))
+        yield f"{row.sign} {'  '.join(cells)}".rstrip()
+        yield from (f"      {reason}" for reason in row.reasons)
 
 
 def _items(items: Sequence[Item]) -> Iterator[Row]:
     """The same thing on many hosts is one line."""
-    kinds = sorted(items, key=_what)  # stable: hosts keep their order
-    turns = {what: turn for turn, what in enumerate(dict.fromkeys(_what(item) for item in items))}
-    for what, same in groupby(sorted(kinds, key=lambda item: turns[_what(item)]), key=_what):
-        yield "+", (" ".join(what), "", _hosts([item.host for item in same])), ()
-
-
-def _what(item: Item) -> tuple[str, str]:
-    return item.kind, item.name
-
-
-def _hosts(names: Sequence[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    hosts: dict[tuple[str, str], list[str]] = {}
+    for item in items:
+        hosts.setdefault((item.kind, item.name), []).append(item.host)
+    for (kind, name), names in hosts.items():
+        rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield Row("+", (f"{kind} {name}", "bring" if kind in BROUGHT else "create", ", ".join(names[:NAMED]) + rest))
 
 
 def _change(change: Change) -> Row:
     where = f"{change.from_host} → {change.host}" if change.from_host else change.host
     how = ", stop-first" if change.order is Order.STOP_FIRST else ""
-    return SIGNS[change.action], (f"{change.service} {change.slot}", change.action.value + how, where), change.reasons
+    sign = SIGNS.get(change.action, "~")
+    return Row(sign, (f"{change.service} {change.slot}", change.action.value + how, where), change.reasons)
 
 
 def _leftover(leftover: Leftover) -> Row:
-    return "-", (leftover.name, "remove", leftover.host), (leftover.reason,)
+    return Row("-", (leftover.name, "remove", leftover.host), (leftover.reason,))

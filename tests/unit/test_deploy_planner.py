@@ -57,9 +57,9 @@ def test_a_plan_survives_json() -> None:
 
 
 def test_a_changed_service_is_replaced_where_it_is() -> None:
-    app = application(service(replicas=3, flags=("--env", "A=1")), service("db"))
+    app = application(service(replicas=3, flags=("--env=A=1",)), service("db"))
     states = deployed(app, hosts(3))
-    newer = application(service(replicas=3, flags=("--env", "A=2")), service("db"))
+    newer = application(service(replicas=3, flags=("--env=A=2",)), service("db"))
     made = plan(newer, states, release=2, options=Options(previous=app))
     assert [(change.action, change.service) for change in made.changes] == [(Action.REPLACE, "web")] * 3
     assert {change.reasons for change in made.changes} == {("flags: --env A=1 → A=2",)}
@@ -297,8 +297,9 @@ def test_a_move_that_was_interrupted_after_it_took_over_ends() -> None:
         ({"ports": "80"}, Order.START_FIRST),
         ({"volumes": ("data",)}, Order.STOP_FIRST),
         ({"volumes": ("shared",)}, Order.START_FIRST),
-        ({"networks": (("front", ("--ip", "10.0.0.9")),)}, Order.STOP_FIRST),
-        ({"networks": (("host", ()),)}, Order.STOP_FIRST),
+        ({"networks": (("front", ("--network=front", "--ip=10.0.0.9")),)}, Order.STOP_FIRST),
+        ({"networks": (("front", ("--network=name=front,ip=10.0.0.9",)),)}, Order.STOP_FIRST),
+        ({"networks": (("host", ("--network=host",)),)}, Order.STOP_FIRST),
         ({"volumes": ("data",), "update": Update(order=Order.START_FIRST)}, Order.START_FIRST),
         ({"update": Update(order=Order.STOP_FIRST)}, Order.STOP_FIRST),
     ],
@@ -315,9 +316,9 @@ def test_the_new_one_starts_first_unless_only_one_can_be(more: dict[str, object]
 
 
 def test_start_first_is_refused_where_it_cannot_be() -> None:
-    fixed = service(networks=(("front", ("--ip=10.0.0.9",)),), update=Update(order=Order.START_FIRST))
+    fixed = service(networks=(("front", ("--network=front", "--ip=10.0.0.9")),), update=Update(order=Order.START_FIRST))
     made = plan(application(fixed), hosts(1), release=1)
-    assert made.problems == ("web: start-first is not possible: --ip is given to one container at a time",)
+    assert made.problems == ("web: start-first is not possible: its IP address is fixed",)
 
 
 # Hosts that do not answer, hosts that are emptied, volumes
@@ -330,7 +331,7 @@ def _silent(states: list[HostState], name: str) -> list[HostState]:
 def test_a_silent_host_that_has_containers_is_named_and_nothing_moves() -> None:
     app = application(service(replicas=3))
     states = deployed(app, hosts(3))
-    made = plan(app, _silent(states, "host2"), release=2, options=Options(placed=places("shop", states)))
+    made = plan(app, _silent(states, "host2"), release=2, options=Options(placed=places(states)))
     assert made.problems == ("host2 does not answer (no route to host); it has web 2",)
     assert not made.changes
 
@@ -338,7 +339,7 @@ def test_a_silent_host_that_has_containers_is_named_and_nothing_moves() -> None:
 def test_a_silent_host_without_containers_is_no_problem() -> None:
     app = application(service(replicas=2))
     states = deployed(app, hosts(3))
-    made = plan(app, _silent(states, "host3"), release=2, options=Options(placed=places("shop", states)))
+    made = plan(app, _silent(states, "host3"), release=2, options=Options(placed=places(states)))
     assert made.is_empty and not made.problems
 
 
@@ -352,7 +353,7 @@ def test_without_a_record_any_silent_host_is_a_problem() -> None:
 def test_a_silent_host_can_be_left_alone(known: bool) -> None:
     app, newer = application(service(replicas=3)), application(service(replicas=3, flags=("--init",)))
     states = deployed(app, hosts(3))
-    options = Options(unreachable=Unreachable.LEAVE, placed=places("shop", states) if known else ())
+    options = Options(unreachable=Unreachable.LEAVE, placed=places(states) if known else ())
     made = plan(newer, _silent(states, "host2"), release=2, options=options)
     assert [(change.action, change.slot) for change in made.changes] == [(Action.REPLACE, 1), (Action.REPLACE, 3)]
     assert not made.problems
@@ -361,7 +362,7 @@ def test_a_silent_host_can_be_left_alone(known: bool) -> None:
 def test_what_a_silent_host_had_can_be_made_anew_elsewhere() -> None:
     app = application(service(replicas=3))
     states = deployed(app, hosts(3))
-    options = Options(unreachable=Unreachable.MOVE, placed=places("shop", states))
+    options = Options(unreachable=Unreachable.MOVE, placed=places(states))
     silent = _silent(states, "host2")
     made = plan(app, silent, release=2, options=options)
     assert [(change.action, change.slot, change.reasons) for change in made.changes] == [
@@ -435,7 +436,7 @@ def _mutated(app: Application, chance: random.Random) -> Application:
         name,
         replicas=chance.randint(0, 8),
         mode=chance.choice([Mode.REPLICATED, Mode.REPLICATED, Mode.GLOBAL]),
-        flags=("--env", f"A={chance.randint(1, 3)}"),
+        flags=(f"--env=A={chance.randint(1, 3)}",),
         placement=Placement(
             constraints=chance.choice([(), (), ("node.labels.zone==a",), ("node.hostname!=host1",)]),
             preferences=chance.choice([(), ("node.labels.zone",)]),
