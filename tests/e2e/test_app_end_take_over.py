@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from subprocess import run
 
@@ -211,7 +212,7 @@ def test_both_stopped(cli: Cli) -> None:
 def test_killed_at_any_step(cli: Cli, outside: Machine, tmp_path: Path) -> None:
     """The same words again complete it, and so does a look at the application."""
     cli("network", "create", "--ipv6", "six")
-    port, killed = free_port(), []
+    port, killed, halfway = free_port(), [], []
     started(cli, "mate", "--network", "six")
     ways = [(outside.namespace, outside.host), (outside.namespace, outside.host6), (HERE, "::1")]
     old, calls = started(cli, "web", "--network", "six", "-p", f"{port}:7"), 0
@@ -229,6 +230,8 @@ def test_killed_at_any_step(cli: Cli, outside: Machine, tmp_path: Path) -> None:
             found = json.loads(log.read_text())
             calls = calls or len(found["calls"]["command"])
             killed += [found["killed"]] if found["killed"] else []
+            with closing(sqlite3.connect(f"{cli.root}/state.db")) as db:
+                halfway += [row[0] for row in db.execute("SELECT incoming FROM take_overs WHERE pending")]
             assert {asked(*way, port) for way in ways} <= {old, new}, "one of the two serves"
             if number % 2:
                 assert json.loads(cli(*words).out)["id"] == new
@@ -241,4 +244,4 @@ def test_killed_at_any_step(cli: Cli, outside: Machine, tmp_path: Path) -> None:
             assert names(cli) == ["mate", "web", f"web-old-{old[:12]}"]
         cli("rm", "-f", old)
         old = new
-    assert len(killed) == 7
+    assert len(killed) == 7 and len(halfway) >= 3, (killed, halfway)
