@@ -1,4 +1,4 @@
-"""``app-end take-over``: ports, names and aliases pass to another container, and nobody who asks meanwhile is refused."""
+"""``app-end take-over``: ports, names and aliases pass to another container; nobody who asks meanwhile is refused."""
 
 from __future__ import annotations
 
@@ -102,7 +102,12 @@ def test_what_is_open_stays_open_and_is_waited_for(cli: Cli, outside: Machine) -
         for container in (old, new):
             there = stack.enter_context(inside(cli, container))
             stack.enter_context(serving(there, 7, "old" if container == old else "new"))
-        ways = [(outside.namespace, outside.host), (outside.namespace, outside.host6), (HERE, "127.0.0.1"), (HERE, "::1")]
+        ways = [
+            (outside.namespace, outside.host),
+            (outside.namespace, outside.host6),
+            (HERE, "127.0.0.1"),
+            (HERE, "::1"),
+        ]
         downloads = [stack.enter_context(talking(namespace, 1, address, port)) for namespace, address in ways]
         for _ in range(2):
             for one in downloads:
@@ -225,7 +230,14 @@ def test_killed_at_any_step(cli: Cli, outside: Machine, tmp_path: Path) -> None:
             words = ["app-end", "take-over", f"web-r{number}", "web", "--name", "web", "--publish", f"{port}:7",
                      "--alias", "six=shop"]  # fmt: skip
             role, log = ("command" if calls else "-"), tmp_path / "log"
-            argv = [sys.executable, f"{CHECKOUT}/tests/crash/stepping.py", str(log), role, str(int(share * calls)), "--"]
+            argv = [
+                sys.executable,
+                f"{CHECKOUT}/tests/crash/stepping.py",
+                str(log),
+                role,
+                str(int(share * calls)),
+                "--",
+            ]
             run([*argv, *cli.argv(*words)], env=cli.environment, check=True, timeout=60, capture_output=True)
             found = json.loads(log.read_text())
             calls = calls or len(found["calls"]["command"])
