@@ -48,15 +48,15 @@ def deploying_options(function: F) -> F:
 def wish(application: Application, why: str, options: Mapping[str, Any], **more: Any) -> Wish:
     """What the command line asks for."""
     from lxcwrap.cli.deployment import who
-    from lxcwrap.deploy import planner
     from lxcwrap.deploy.deployment import Wish
+    from lxcwrap.deploy.options import Options, Unreachable
 
-    unreachable = planner.Unreachable.REFUSE
+    unreachable = Unreachable.REFUSE
     if options["skip_unreachable"]:
-        unreachable = planner.Unreachable.LEAVE
+        unreachable = Unreachable.LEAVE
     if options["move_unreachable"]:
-        unreachable = planner.Unreachable.MOVE
-    asked = planner.Options(
+        unreachable = Unreachable.MOVE
+    asked = Options(
         only=tuple(options["only"]),
         recreate=options["recreate"],
         unreachable=unreachable,
@@ -159,9 +159,14 @@ def show_drift(app: App, name: str, *, form: str) -> int:
     with chosen(app) as found:
         back = release.wanted(_records(found.hosts, name), name)
         hosts = tuple(host for host in found.hosts if host.name in back.hosts) or found.hosts
-        plan = foresight.drift(hosts, back)
-    if plan.is_empty and not plan.problems and form == "text":
-        click.echo(f"{name}: as release {back.number} has it")
+        differences = foresight.drift(hosts, back)
+    if form == "json":
+        click.echo(json.dumps([one.to_json() for one in differences], indent=2, ensure_ascii=False))
     else:
-        _print(plan, form)
-    return 0 if plan.is_empty and not plan.problems else CHANGES
+        from lxcwrap.cli.terminal import printable
+        from lxcwrap.deploy import render
+
+        click.echo(f"{name}: release {back.number}")
+        for line in render.drift_lines(differences):
+            click.echo(printable(line))
+    return CHANGES if differences else 0

@@ -16,6 +16,8 @@ from lxcwrap.deploy.hooks import AFTER, BEFORE, Hooks
 from lxcwrap.deploy.host import Host
 from lxcwrap.deploy.locks import Locks, held
 from lxcwrap.deploy.observation import HostState
+from lxcwrap.deploy.options import Options
+from lxcwrap.deploy.options import Unreachable as Silent
 from lxcwrap.deploy.plan import Plan
 from lxcwrap.deploy.release import Release
 from lxcwrap.deploy.slot import Slots
@@ -38,7 +40,7 @@ class Wish:
     fresh: bool = True
     images: Mapping[str, str] = field(default_factory=dict)
     patience: float = PATIENCE
-    options: planner.Options = field(default_factory=planner.Options)
+    options: Options = field(default_factory=Options)
     given: Mapping[str, bytes] = field(default_factory=dict)  # contents that come from elsewhere, by key
     is_rollback: bool = False
     may_roll_back: bool = True
@@ -84,7 +86,7 @@ def _all_contents(application: Application) -> Sequence[Content]:
 
 def _reachable(hosts: tuple[Host, ...], wish: Wish) -> tuple[Host, ...]:
     """Those to go on with.  Raises Unreachable when it is none of them."""
-    if wish.options.unreachable is planner.Unreachable.REFUSE:
+    if wish.options.unreachable is Silent.REFUSE:
         return hosts
     silent = {
         state.name: state.problem for state in observe(hosts, Application(wish.application.name)) if state.problem
@@ -113,7 +115,10 @@ class _Run:
         self._deployment = deployment
         self._records = release.all_records(hosts, wish.application.name)
         self._number = max((one.release.number for one in self._records), default=0) + 1
-        self._options = replace(wish.options, previous=self._last_application(), placed=self._places())
+        self._options = replace(
+            wish.options, previous=self._last_application(), placed=self._places(),
+            rolling_back=wish.is_rollback,
+        )  # fmt: skip
 
     def _last_application(self) -> Application | None:
         try:
@@ -202,8 +207,7 @@ class _Run:
         return Report(self._number, True, outcome, status, self._unreachable(final))
 
     def _end(self, record: Release, status: str, final: Sequence[HostState]) -> None:
-        places = planner.places(record.application.name, final)
-        done = replace(record, status=status, ended=release.now(), places=places)
+        done = replace(record, status=status, ended=release.now(), places=planner.places(final))
         for name, error in release.put_where_possible(self._hosts, done).items():
             self._say(name, "release", f"not recorded: {error.message}")
 
@@ -243,7 +247,7 @@ class _Run:
         self._say("", "", f"going back to release {last.number}")
         wanted = images_of(last)
         fresh = observe(self._all, last.application)
-        options = replace(self._options, previous=self._wish.application)
+        options = replace(self._options, previous=self._wish.application, rolling_back=True)
         plan = planner.plan(last.application, fresh, release=self._number, images=wanted, options=options)
         kept = {failure.container for failure in outcome.failures}
         plan = replace(plan, leftovers=tuple(one for one in plan.leftovers if one.container not in kept))

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from lxcwrap.deploy import contents, images, planner, release
 from lxcwrap.deploy.deployment import Wish, images_of
+from lxcwrap.deploy.drift import Difference
+from lxcwrap.deploy.drift import drift as compare
 from lxcwrap.deploy.fleet import observe
 from lxcwrap.deploy.host import Host
 from lxcwrap.deploy.plan import Plan
@@ -41,10 +43,7 @@ def plan(hosts: Sequence[Host], here: Host | None, wish: Wish) -> Plan:
     return planner.plan(application, states, release=number, images=known, options=options)
 
 
-def drift(hosts: Sequence[Host], last: Release) -> Plan:
-    """What would have to be done to have it as the release has it."""
+def drift(hosts: Sequence[Host], last: Release) -> tuple[Difference, ...]:
+    """What differs from the release."""
     states = observe(hosts, last.application)
-    options = planner.Options(previous=last.application, placed=last.places, unreachable=planner.Unreachable.LEAVE)
-    made = planner.plan(last.application, states, release=last.number, images=images_of(last), options=options)
-    silent = tuple(state.problem for state in states if state.problem)
-    return replace(made, problems=(*silent, *made.problems))
+    return compare(last.application, states, images=images_of(last), placed=last.places)

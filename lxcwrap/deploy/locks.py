@@ -15,6 +15,7 @@ from lxcwrap.errors import LxcwrapError, Unreachable
 _WAIT = 5  # seconds for one that is just being given back
 _SILENCE = 60  # seconds without a beat until a holder ends: its operator is gone
 _BEAT = 15.0
+_WITHOUT = "nothing was changed; --skip-unreachable goes on without"
 
 
 class Locked(LxcwrapError):
@@ -82,7 +83,10 @@ def _raise(errors: Iterable[LxcwrapError]) -> None:
     """All hosts that do not answer are named at once."""
     failed = list(errors)
     if len(failed) > 1 and all(isinstance(error, Unreachable) for error in failed):
-        raise Unreachable("; ".join(error.message for error in failed), hint=failed[0].hint)
+        raise Unreachable("; ".join(error.message for error in failed), hint=_WITHOUT)
+    for error in failed:
+        if isinstance(error, Unreachable) and not error.hint:
+            error.hint = _WITHOUT
     if failed:
         raise next((error for error in failed if isinstance(error, Locked)), failed[0])
 

@@ -72,8 +72,8 @@ def _without(flags: tuple[str, ...]) -> Iterator[str]:
 
 
 def _networks(service: Service) -> Iterator[str]:
-    for key, words in service.networks:
-        yield from ("--network", ",".join((f"name={key}", *words)) if words else key)
+    for _, words in service.networks:
+        yield from words
 
 
 def _own_ports(service: Service) -> Iterator[str]:
