@@ -113,6 +113,7 @@ class _Run:
         self._wanted = {**wish.images, **built}
         self._images = images.Images(deployment.here, built, dict(wish.images), deployment.say)
         self._deployment = deployment
+        self._rotated = False
         self._records = release.all_records(hosts, wish.application.name)
         self._number = max((one.release.number for one in self._records), default=0) + 1
         self._options = replace(
@@ -172,6 +173,7 @@ class _Run:
         if not any(needs.values()):
             return states, plan
         versions = contents.put(self._hosts, application, needs, self._given)
+        self._rotated = any(versions[state.name].items() - set(state.secrets) for state in states if not state.problem)
         states = tuple(contents.with_versions(state, versions.get(state.name, {})) for state in states)
         contents.missing(application, needs, states)
         return states, self._plan(states)
@@ -190,7 +192,8 @@ class _Run:
         identities = _image_ids(application, states, self._wanted)
         record = replace(record, images=identities)
         hooks = Hooks(slots, plan, identities, record.hooks, self._noted(record))
-        hooks.clear(others=True)
+        if self._had_hooks():
+            hooks.clear(others=True)
         if not self._wish.is_rollback:
             hooks.run(BEFORE)
         outcome = self._executor(slots, self._wish.is_rollback).carry_out(plan)
@@ -202,8 +205,10 @@ class _Run:
         final = self._observe()
         self._end(record, status, final)
         if status == release.DONE:
-            hooks.clear()
-            contents.forget_unused(self._hosts, application)
+            if self._had_hooks():
+                hooks.clear()
+            if self._rotated:
+                contents.forget_unused(self._hosts, application)
         return Report(self._number, True, outcome, status, self._unreachable(final))
 
     def _end(self, record: Release, status: str, final: Sequence[HostState]) -> None:
@@ -224,6 +229,11 @@ class _Run:
         """Those that an interrupted deployment, the last one, has run."""
         last = self._records[-1].release if self._records else None
         return last.hooks if last and last.status != release.DONE else ()
+
+    def _had_hooks(self) -> bool:
+        """Whether there may be containers of hooks."""
+        applications = (self._wish.application, *(one.release.application for one in self._records[-2:]))
+        return any(hook.service for application in applications for hook in application.hooks)
 
     def _slots(self, application: Application, states: Sequence[HostState]) -> Slots:
         hosts = {host.name: host for host in self._hosts}

@@ -47,7 +47,7 @@ class Executor:
     def carry_out(self, plan: Plan) -> Outcome:
         """Raises Stopped, Unreachable."""
         outcome = Outcome()
-        self.clear(one for one in plan.leftovers if not one.serves)
+        self.clear((one for one in plan.leftovers if not one.serves), outcome)
         removals = [change for change in plan.changes if change.action is Action.REMOVE]
         changes = [change for change in plan.changes if change.action is not Action.REMOVE]
         for name, group in groupby(changes, key=lambda change: change.service):
@@ -56,7 +56,8 @@ class Executor:
         self._restart_dependents(changes, outcome)
         if not outcome.failures:
             self._each(removals, outcome)
-            self.clear(one for one in plan.leftovers if one.serves)
+            for _, same in groupby((one for one in plan.leftovers if one.serves), key=_service_of):
+                self.clear(same, outcome)
         return outcome
 
     def _service(self, name: str, changes: Sequence[Change], outcome: Outcome) -> bool:
@@ -124,16 +125,27 @@ class Executor:
                 self.slots.tell(host, f"{service.name}-{replica.slot}", "restarted")
                 outcome.done += 1
 
-    def clear(self, leftovers: Iterable[Leftover]) -> None:
+    def clear(self, leftovers: Iterable[Leftover], outcome: Outcome) -> None:
         """Remove containers that nothing wants; what cannot be removed is told, and found again the next time."""
-        for one in leftovers:
+        chosen = list(leftovers)
+        if chosen:
             self._may_go_on()
-            try:
-                self.slots.discard(one)
-            except LxcwrapError as error:
-                self.slots.tell(one.host, one.name, f"not removed: {error.message}")
-            else:
-                self.slots.tell(one.host, one.name, f"removed: {one.reason}")
+            with ThreadPoolExecutor(min(AT_ONCE, len(chosen))) as pool:
+                outcome.done += sum(pool.map(self._cleared, chosen))
+
+    def _cleared(self, one: Leftover) -> bool:
+        try:
+            self.slots.discard(one)
+        except LxcwrapError as error:
+            self.slots.tell(one.host, one.name, f"not removed: {error.message}")
+            return False
+        self.slots.tell(one.host, one.name, f"removed: {one.reason}")
+        return True
+
+
+def _service_of(leftover: Leftover) -> str:
+    """As its name has it: those of one service go together."""
+    return leftover.name.rpartition("-")[0]
 
 
 def observed(slots: Slots) -> Iterator[HostState]:

@@ -15,6 +15,7 @@ from lxcwrap.deploy.plan import Action, Change, Leftover
 from lxcwrap.errors import LxcwrapError
 
 _DRAIN, _GRACE = 30.0, 10.0  # seconds, for a service that is no longer described
+_LONGEST_GRACE = 900.0  # seconds that a container may have given itself to stop
 LINES = 20  # of a failed container's output
 _MORE = 60.0  # seconds that a command may take beyond the time that it was given
 
@@ -179,7 +180,7 @@ class Slots:
         host = self.hosts[leftover.host]
         if leftover.serves:
             self._drain(host, leftover.container, leftover.name, _DRAIN)
-            _stop(host, leftover.container, _GRACE)
+            run(host, "stop", leftover.container, timeout=_LONGEST_GRACE)
         run(host, "rm", "-f", leftover.container)
 
     def _is_running(self, host: Host, container: str) -> bool:
