@@ -178,6 +178,9 @@ def _measure(setting: Setting, archive: Path, context: Path, rounds: int) -> Sam
         near.run("import", str(archive), BASE)
     for number in range(rounds):
         for case in (WHOLE, CHANGED):
+            if case == CHANGED:  # the registry, too, has the base in the form of each
+                docker_registry(setting)
+                lxcwrap_registry(setting)
             (context / "last").write_bytes(os.urandom(1 << 20))
             for near in (setting.docker, setting.lxcwrap):
                 near.run("build", "-q", "-t", APP, str(context))

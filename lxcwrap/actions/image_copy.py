@@ -125,6 +125,8 @@ class _Sender:
             with ssh.connect(host, self._ask) as connection, self._talking(connection) as talk:
                 wanted = self._ask_for_wanted(talk)
                 kept = sum(self._send_layer(talk, wanted, number) for number in range(len(wanted)))
+                if wanted:
+                    self._progress.state(host.name, "Unpacking")
                 self._await_end(talk)
             return Copied(host, len(wanted), talk.sent, talk.received, kept, time.monotonic() - begun)
         except Corrupt:  # what is stored here

@@ -86,8 +86,9 @@ def test_to_several_hosts_what_they_lack(fleet: Fleet, application: Application)
     second = application.build("app:2")
     lines = summary(fleet("image", "copy", "app:2", "alpha", "zone=b"))
     assert all(": 1 layer in" in line and sent(line) < 1.2 * MB for line in lines.values()) and len(lines) == 3
-    for host in lines:
-        assert (known(fleet, host, "app:1"), known(fleet, host, "app:2")) == (first, second)
+    there = sorted(fleet("-H", "all", "images", "--no-trunc", "--format", "{{.Tag}} {{.ID}}", "app").lines)
+    expected = [f"{tag} {image}" for tag, image in (("1", first), ("2", second))]
+    assert there == [f"{host:5} | {line}" for host in lines for line in expected]
     assert manifest(fleet.operator.root, second) == manifest(state(fleet, "beta"), second)
     assert fleet("-H", "gamma", "run", "--rm", "app:2", "/busybox", "wc", "-c", "/base", "/last").code == 0
     assert partials(fleet, "alpha") == []
@@ -95,8 +96,9 @@ def test_to_several_hosts_what_they_lack(fleet: Fleet, application: Application)
 
 def test_several_images_and_one_without_a_name(fleet: Fleet, application: Application) -> None:
     image = application.build("app:nameless")
-    line = summary(fleet("image", "copy", f"{image},app:1,app:2", "alpha"))["alpha"]
-    assert ": 1 layer in" in line and sent(line) < 1.2 * MB
+    twice = summary(fleet("image", "copy", f"{image},app:1,app:2", "alpha", f"root@{fleet.addresses['alpha']}"))
+    few, more = sorted(map(sent, twice.values()))
+    assert len(twice) == 2 and few < 20_000 and MB < more < 1.2 * MB
     assert image in fleet("-H", "alpha", "images", "-q", "--no-trunc").lines
     assert fleet("-H", "alpha", "images", "-q", "app:nameless").out == ""
     fleet("image", "copy", "-q", "app:nameless", "alpha")
@@ -105,15 +107,15 @@ def test_several_images_and_one_without_a_name(fleet: Fleet, application: Applic
     assert ": 0 layers in" in again and sent(again) < 10_000
 
 
-def cut(fleet: Fleet, host: str, name: str) -> int:
-    """Kill a copy when some of a layer has come; the bytes that were kept there."""
+def cut(fleet: Fleet, host: str, name: str, number: int) -> int:
+    """End a copy by a signal when some of a layer has come; the bytes that were kept there."""
     copy = fleet.operator.popen("image", "copy", name, host, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 20
     while not any(path.stat().st_size > 3 * MB for path in partials(fleet, host)):
         assert copy.poll() is None and time.monotonic() < deadline
         time.sleep(0.001)
-    copy.kill()
-    copy.wait()
+    copy.send_signal(number)
+    assert copy.wait(15) == (130 if number == signal.SIGINT else -number)
     wait_for(fleet, host, False, "pgrep", "-f", "remote-end")
     return sum(path.stat().st_size for path in partials(fleet, host))
 
@@ -121,7 +123,7 @@ def cut(fleet: Fleet, host: str, name: str) -> int:
 def test_a_copy_that_was_cut_goes_on(fleet: Fleet, application: Application) -> None:
     application.base(40)
     image = application.build("app:cut")
-    kept = cut(fleet, "alpha", "app:cut")
+    kept = cut(fleet, "alpha", "app:cut", signal.SIGKILL)
     assert 3 * MB < kept < 40 * MB and known(fleet, "alpha", "app:cut") == ""
     line = summary(fleet("image", "copy", "app:cut", "alpha"))["alpha"]
     assert "were there" in line and sent(line) < 42.5 * MB - kept
@@ -130,7 +132,7 @@ def test_a_copy_that_was_cut_goes_on(fleet: Fleet, application: Application) -> 
 
 
 def test_what_was_kept_and_is_wrong_is_sent_anew(fleet: Fleet, application: Application) -> None:
-    cut(fleet, "beta", "app:cut")
+    cut(fleet, "beta", "app:cut", signal.SIGINT)
     part = max(partials(fleet, "beta"), key=lambda path: path.stat().st_size)
     with open(part, "r+b") as stream:
         stream.seek(MB)
