@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-_LOCAL = ("host", "completion", "man", "remote-end")  # commands about this machine, whatever LXCWRAP_HOST says
+# Commands about this machine, whatever LXCWRAP_HOST says.
+_LOCAL = ("host", "completion", "config", "man", "remote-end")
 
 
 def named(arguments: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from lxcwrap.deploy.compose.node import Node
@@ -96,6 +97,7 @@ class Pairs(Kind):
     separators: str = "="
     lines: bool = False
     empty: bool = True  # a name may be without a value
+    check: Callable[[str, str], Any] | None = None  # raises for a name and value that are not allowed
 
     def read(self, node: Node, place: str, warn: Warn) -> Node:
         text = Text(lines=self.lines, truths=True)
@@ -107,6 +109,8 @@ class Pairs(Kind):
             if value.value is None and not self.empty:
                 raise value.error(f"{place}.{name}: a value is wanted")
             found[name] = value if value.value is None else text.read(value, f"{place}.{name}", warn)
+            if self.check:
+                checked(value, place, partial(self.check, name))
         return node.with_value(found)
 
     def _pairs(self, node: Node, place: str) -> Iterable[tuple[str, Node]]:

@@ -91,7 +91,6 @@ def _flags(model: Model, node: Node, place: str) -> Iterator[str]:
     yield from _health(node, place)
     yield from _devices(node, place)
     yield from _shared(node, place)
-    yield from _security(node)
     yield from rollout.resource_flags(node, place)
     restart = rollout.restart(node, place)
     yield from [f"--restart={restart}"] if restart else []
@@ -177,11 +176,3 @@ def _shared(node: Node, place: str) -> Iterator[str]:
             raise child.error(f"{place}.{key}: {child.text:.60} is not supported: {_SHARES}")
         checked(child, place, lambda text, key=key, words=words: run_flags.namespace(text, key, words))  # type: ignore[misc]
         yield f"--{key}={child.text}"
-
-
-def _security(node: Node) -> Iterator[str]:
-    """Compose's users write a colon where the flag has an equals sign."""
-    options = node.child("security_opt")
-    for item in options.items if options else ():
-        name, colon, value = item.text.partition(":")
-        yield f"--security-opt={name}={value}" if colon and "=" not in name else f"--security-opt={item.text}"
