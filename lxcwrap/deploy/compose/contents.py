@@ -45,6 +45,8 @@ def _from(model: Model, name: str, key: str, entry: Node, given: str, place: str
     value = entry.get(given)
     if given == "file":
         value = located(value, entry.mark.folder)
+    if given == "environment" and value not in model.environment:
+        model.warn(f"{entry.mark}: {place}: variable {value} is not set")
     return Content(name, key, Source(given), value)
 
 

@@ -262,12 +262,18 @@ class Map(Kind):
         return over.with_value(found)
 
     def schema(self) -> Schema:
-        item = {"anyOf": [self.item.schema(), {"type": "null"}]}
+        item = _or_null(self.item.schema())
         mapping: Schema = {"type": ["object", "null"], "additionalProperties": item}
         if not self.free:
             mapping = {"type": ["object", "null"], "patternProperties": {f"^{_NAME.pattern}$": item},
                        "additionalProperties": False}  # fmt: skip
         return {"anyOf": [mapping, {"type": "array", "items": {"type": "string"}}]} if self.listed else mapping
+
+
+def _or_null(schema: Schema) -> Schema:
+    if schema.get("type") == "object":
+        return {**schema, "type": ["object", "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 _NAME_HINT = "letters, digits, '.', '_' and '-'"

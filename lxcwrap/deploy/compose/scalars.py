@@ -88,7 +88,7 @@ class Choice(Kind):
         return node
 
     def schema(self) -> Schema:
-        return {"enum": list(self.words)}
+        return {"anyOf": [{"enum": list(self.words)}, {"type": "string", "pattern": r"\$"}]}
 
 
 @dataclass(frozen=True)
