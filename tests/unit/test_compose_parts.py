@@ -67,6 +67,25 @@ def test_a_value_cannot_grow_without_bounds() -> None:
         filled("$A" * 20, A="x" * 100_000)
 
 
+def test_a_file_cannot_grow_without_bounds(tmp_path: Path) -> None:
+    text = "x-a: &a '${A:-" + "x" * 200_000 + "}'\nx-b: [" + "*a," * 100 + "]\n" + WEB
+    with pytest.raises(UsageError, match="with its variables filled in the file is longer than"):
+        read([write(tmp_path, "compose.yaml", text)], {})
+    with pytest.raises(UsageError, match="with its variables filled in the file is longer than"):
+        dotenv_of("A=" + "x" * 500_000 + "".join(f"\nA{number}=$A" for number in range(50)))
+
+
+def test_files_that_include_each_other_without_end(tmp_path: Path) -> None:
+    for number in range(12):
+        two = [f"{number + 1}a.yaml", f"{number + 1}b.yaml"]
+        for name in "ab":
+            write(tmp_path, f"{number}{name}.yaml", f"include: [{', '.join(two)}]\n")
+    for name in "ab":
+        write(tmp_path, f"12{name}.yaml", WEB)
+    with pytest.raises(UsageError, match="more than 300 files are included"):
+        read([str(tmp_path / "0a.yaml")], {})
+
+
 def dotenv_of(text: str, *, raw: bool = False, **environment: str) -> dict[str, str]:
     return dotenv.parse(text, ".env", environment, lambda line: None, raw=raw)
 
@@ -177,6 +196,11 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
 def test_order() -> None:
     needs = {"a": ("c",), "b": (), "c": ("b",)}
     assert order.sorted_names(needs, {}) == ("b", "c", "a")
+
+
+def test_many_services_are_sorted_quickly() -> None:
+    needs = {str(number): (str(number + 1),) for number in range(20_000)} | {"20000": ()}
+    assert order.sorted_names(needs, {})[:2] == ("20000", "19999")
 
 
 def write(folder: Path, name: str, text: str) -> str:

@@ -54,12 +54,7 @@ def uses(model: Model, kind: str, name: str, service: Node) -> tuple[ContentUse,
     """The files of ``kind`` (secrets, configs) in a service's containers."""
     node = service.child(kind)
     place = f"services.{name}.{kind}"
-    found = [_use(model, kind, item, place) for item in (node.items if node else ())]
-    targets = [use.target for use in found]
-    for use in found:
-        if targets.count(use.target) > 1 and node:
-            raise node.error(f"{place}: two of them are at {use.target}")
-    return tuple(found)
+    return tuple(_use(model, kind, item, place) for item in (node.items if node else ()))
 
 
 def _use(model: Model, kind: str, item: Node, place: str) -> ContentUse:

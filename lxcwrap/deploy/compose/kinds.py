@@ -12,6 +12,7 @@ from lxcwrap.deploy.compose.node import Node
 from lxcwrap.deploy.compose.scalars import TRUTH, Kind, Schema, Text, Truth, Warn, checked, wants
 from lxcwrap.model.names import check_text
 
+_REPLACES = "this takes the place of an earlier item with the same target"
 _NAME = re.compile(r"[a-zA-Z0-9._-]+")
 
 
@@ -48,6 +49,11 @@ def _whole(node: Node) -> str:
     return repr(_bare(node))
 
 
+def same(one: Node, other: Node) -> bool:
+    """Whether two nodes say the same, wherever they stand."""
+    return bool(_bare(one) == _bare(other))
+
+
 def _bare(node: Node) -> Any:
     if isinstance(node.value, dict):
         return {key: _bare(child) for key, child in sorted(node.value.items())}
@@ -74,15 +80,18 @@ class Many(Kind):
         flat = [one for item in found for one in (item.items if isinstance(item.value, tuple) else (item,))]
         if len(flat) > self.limit:
             raise node.error(f"{place}: more than {self.limit} items")
-        return node.with_value(self._unique(flat))
+        return node.with_value(self._unique(flat, lambda item: warn(f"{item.mark}: {place}: {_REPLACES}")))
 
     def merge(self, base: Node, over: Node) -> Node:
         return over.with_value(self._unique((*base.items, *over.items)))
 
-    def _unique(self, items: Iterable[Node]) -> tuple[Node, ...]:
+    def _unique(self, items: Iterable[Node], replaced: Callable[[Node], None] | None = None) -> tuple[Node, ...]:
         found: dict[str, Node] = {}
         for item in items:
-            found[self.key(item)] = item
+            before = found.get(key := self.key(item))
+            if before and replaced and not same(before, item):
+                replaced(item)
+            found[key] = item
         return tuple(found.values())
 
     def schema(self) -> Schema:
