@@ -11,7 +11,7 @@ Made = dict[str, Any]
 
 _PORT_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _PORT_LIMIT = 2000  # ports of one range
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_DRIVE = re.compile(r"[A-Za-z]:(?:\\|/[^:]*:/)")
 _SELINUX = ("z", "Z")
 _CONSISTENCY = ("consistent", "cached", "delegated")
 _PROPAGATION = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
