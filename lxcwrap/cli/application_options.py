@@ -56,9 +56,15 @@ def read(options: Mapping[str, Any], file: str = "") -> Application:
 def load(options: Mapping[str, Any], file: str = "") -> tuple[Application, tuple[str, ...]]:
     """The application, and a line for each thing that is odd.  ``file``: one that is named without a flag.
 
+    What its secrets and configs take from variables is in this process's environment afterwards, wherever it was set.
     Raises UsageError, Unsafe or NotFound, in one line.
     """
+    from lxcwrap.deploy.application import Source
+
     found = load_model(options, file)
+    for content in (*found.application.secrets, *found.application.configs):
+        if content.source is Source.ENVIRONMENT and content.value in found.model.environment:
+            os.environ.setdefault(content.value, found.model.environment[content.value])
     return found.application, found.warnings
 
 

@@ -74,7 +74,7 @@ def carry_out(app: App, wanted: Wish, *, quiet: bool = False, local: bool = Fals
     builds = wanted.fresh and any(service.build for service in application.services)
     with chosen(app, application.hosts, builds=builds, local=local) as found, interruptible(found) as stopping:
         say = Lines([host.name for host in found.hosts], quiet=quiet)
-        report = Deployment(found.hosts, found.here, say, stopping).carry_out(wanted)
+        report = Deployment(found.hosts, found.here, say, stopping, found.copier).carry_out(wanted)
     return finish(application.name, report)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from lxcwrap.cli.app import App
 from lxcwrap.cli.terminal import printable
 from lxcwrap.deploy.host import Host
+from lxcwrap.deploy.images import Copier
 from lxcwrap.errors import LxcwrapError, NotFound
 
 CHANGES = 2  # exit code of ``plan --detailed-exitcode`` and ``drift`` when there is something to do
@@ -25,6 +26,7 @@ class Chosen:
 
     hosts: tuple[Host, ...]
     here: Host | None
+    copier: Copier
 
     def close(self) -> None:
         for host in (*self.hosts, *filter(None, (self.here,))):
@@ -45,15 +47,33 @@ def chosen(app: App, wanted: str = "", *, builds: bool = False, local: bool = Fa
     text = app.host or os.environ.get("LXCWRAP_HOST", "")
     here = LocalHost(("--root", app.paths.root))
     if local and not text:
-        found = Chosen((here,), here)
+        found = Chosen((here,), here, copier(app))
     else:
         hosts = _far(app, text or wanted)
         with_here = not hosts or builds or os.path.exists(app.paths.database)
-        found = Chosen(hosts or (here,), here if with_here else None)
+        found = Chosen(hosts or (here,), here if with_here else None, copier(app))
     try:
         yield found
     finally:
         found.close()
+
+
+def copier(app: App) -> Copier:
+    """Brings images of this machine to others, as ``image copy`` does."""
+
+    def copy(reference: str, hosts: Sequence[Host]) -> None:
+        from lxcwrap.actions import image_copy
+        from lxcwrap.actions.engines.ssh import SshHost
+        from lxcwrap.storage import driver as drivers
+
+        targets = [host for host in hosts if isinstance(host, SshHost)]
+        driver = drivers.choose(app.store, app.storage_driver)
+        asked = targets[0].ask
+        for result in image_copy.copy(app.store, driver, [reference], [one.target for one in targets], asked):
+            if result.failure:
+                raise result.failure
+
+    return copy
 
 
 def _far(app: App, text: str) -> tuple[Host, ...]:

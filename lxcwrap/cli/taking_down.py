@@ -22,7 +22,7 @@ def take_down(app: App, name: str, *, volumes: bool, quiet: bool) -> int:
         known = _described(release.all_records(found.hosts, name), name)
         why = "down --volumes" if volumes else "down"
         wish = Wish(Application(name), why, who(), fresh=False, may_roll_back=False)
-        report = Deployment(found.hosts, found.here, say, stopping).carry_out(wish)
+        report = Deployment(found.hosts, found.here, say, stopping, found.copier).carry_out(wish)
         if not report.outcome.failures:
             removal.clear(found.hosts, known, say, volumes=volumes)
     return finish(name, report)

@@ -124,13 +124,32 @@ def with_versions(state: HostState, versions: dict[str, str]) -> HostState:
     return replace(state, secrets=tuple(sorted({**dict(state.secrets), **versions}.items())))
 
 
+def lacking(needs: dict[str, set[str]], states: Sequence[HostState]) -> set[str]:
+    """Keys that hosts need and do not have."""
+    return {key for state in states for key in needs.get(state.name, set()) - {key for key, _ in state.secrets}}
+
+
+def at_hand(application: Application, keys: set[str]) -> dict[str, bytes]:
+    """The content of those that can be read on this machine, for a release whose record has none."""
+    found = {}
+    for content in (*application.secrets, *application.configs):
+        if content.key in keys and not (content.source is Source.INLINE and not content.value):
+            try:
+                value = read(content)
+            except LxcwrapError:
+                continue  # the host that lacks it is named
+            if value is not None:
+                found[content.key] = value
+    return found
+
+
 def missing(application: Application, needs: dict[str, set[str]], states: Sequence[HostState]) -> None:
     """Raises HostFailed for one that should be on a host already and is not."""
     for state in states:
         for key in sorted(needs.get(state.name, set()) - {key for key, _ in state.secrets}):
             raise HostFailed(
                 f"{state.name} has no secret or config {key} of {application.name}",
-                hint=f"lxcwrap secret set {key} brings one there",
+                hint=f"lxcwrap deploy brings those of the file, lxcwrap secret set {key} an external one",
             )
 
 

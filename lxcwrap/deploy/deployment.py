@@ -70,6 +70,7 @@ class Deployment:
     here: Host | None
     say: Say
     stopping: threading.Event
+    copier: images.Copier
 
     def carry_out(self, wish: Wish) -> Report:
         """Raises Locked, Impossible, Stopped, HostFailed, Unreachable."""
@@ -111,7 +112,7 @@ class _Run:
         self._say = deployment.say
         self._stopping = deployment.stopping
         self._wanted = {**wish.images, **built}
-        self._images = images.Images(deployment.here, built, dict(wish.images), deployment.say)
+        self._images = images.Images(deployment.here, built, dict(wish.images), deployment.say, deployment.copier)
         self._deployment = deployment
         self._rotated = False
         self._records = release.all_records(hosts, wish.application.name)
@@ -172,6 +173,7 @@ class _Run:
         needs = contents.needed(application, plan, states)
         if not any(needs.values()):
             return states, plan
+        self._given |= contents.at_hand(application, contents.lacking(needs, states) - set(self._given))
         versions = contents.put(self._hosts, application, needs, self._given)
         self._rotated = any(versions[state.name].items() - set(state.secrets) for state in states if not state.problem)
         states = tuple(contents.with_versions(state, versions.get(state.name, {})) for state in states)
@@ -263,7 +265,9 @@ class _Run:
         plan = replace(plan, leftovers=tuple(one for one in plan.leftovers if one.container not in kept))
         slots = self._slots(last.application, fresh)
         make_items(slots, plan.items)
-        images.Images(self._deployment.here, {}, wanted, self._say).bring(self._hosts, plan.items)
+        images.Images(self._deployment.here, {}, wanted, self._say, self._deployment.copier).bring(
+            self._hosts, plan.items
+        )
         again = observe(self._all, last.application)
         plan = planner.plan(last.application, again, release=self._number, images=wanted, options=options)
         plan = replace(plan, leftovers=tuple(one for one in plan.leftovers if one.container not in kept))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 
 from lxcwrap.deploy.application import Application
@@ -13,6 +12,7 @@ from lxcwrap.errors import LxcwrapError
 _LONG = 3600.0  # seconds for a build, a pull or a copy
 
 Say = Callable[[str, str, str], None]
+Copier = Callable[[str, Sequence[Host]], None]  # brings an image of this machine to hosts
 
 
 def build(here: Host, application: Application, say: Say) -> dict[str, str]:
@@ -46,11 +46,14 @@ def is_from_here(here: Host, reference: str) -> bool:
 class Images:
     """``built``: IDs by reference of those made here; ``wanted``: IDs that a rollback goes back to."""
 
-    def __init__(self, here: Host | None, built: dict[str, str], wanted: dict[str, str], say: Say) -> None:
+    def __init__(
+        self, here: Host | None, built: dict[str, str], wanted: dict[str, str], say: Say, copier: Copier
+    ) -> None:
         self._here = here
         self._built = built
         self._wanted = wanted
         self._say = say
+        self._copier = copier
 
     def bring(self, hosts: Iterable[Host], items: Sequence[Item]) -> None:
         """Raises HostFailed, Unreachable."""
@@ -93,23 +96,7 @@ class Images:
         for host in others:
             self._say(host.name, reference, "copying from here")
         if others:
-            copy(here, reference, others)
-
-
-def copy(here: Host, reference: str, hosts: list[Host]) -> None:
-    """From this machine to others.  Raises HostFailed, Unreachable."""
-    with tempfile.TemporaryFile() as archive:
-
-        def write(piece: bytes) -> None:
-            archive.write(piece)
-
-        if here.follow(("save", reference), write):
-            raise HostFailed(f"{reference} cannot be saved here")
-        for host in hosts:
-            archive.seek(0)
-            result = host.run(("load", "--quiet"), archive, _LONG)
-            if result.code:
-                raise HostFailed(f"{host.name}: {result.reason}")
+            self._copier(reference, others)
 
 
 def _tagged(host: Host, image: str, reference: str) -> bool:

@@ -49,8 +49,8 @@ class SshHost:
     """``before``: global options for the program there.  Connects when it is first needed."""
 
     def __init__(self, host: model.Host, ask: far.Ask, before: Sequence[str] = ()) -> None:
-        self._host = host
-        self._ask = ask
+        self.target = host
+        self.ask = ask
         self._before = tuple(before)
         self._lock = threading.Lock()
         self._channels = threading.BoundedSemaphore(_CHANNELS)
@@ -59,11 +59,11 @@ class SshHost:
 
     @property
     def name(self) -> str:
-        return self._host.name
+        return self.target.name
 
     @property
     def labels(self) -> Pairs:
-        return self._host.labels
+        return self.target.labels
 
     def connection(self) -> ssh.Connection:
         """Raises Unreachable, and the same again: who did not answer once is not waited for twice."""
@@ -72,7 +72,7 @@ class SshHost:
                 raise self._failure
             if not self._connection:
                 try:
-                    self._connection = ssh.connect(self._host, self._ask)
+                    self._connection = ssh.connect(self.target, self.ask)
                 except Unreachable as error:
                     self._failure = error
                     raise
@@ -113,7 +113,7 @@ class SshHost:
         watch.daemon = True
         watch.start()
         try:
-            return far.begin(connection, self._ask)
+            return far.begin(connection, self.ask)
         except (OSError, EOFError) as error:
             raise Unreachable(f"{self.name}: the connection broke: {error or type(error).__name__}") from None
         finally:

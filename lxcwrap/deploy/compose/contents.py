@@ -45,6 +45,8 @@ def _from(model: Model, name: str, key: str, entry: Node, given: str, place: str
     value = entry.get(given)
     if given == "file":
         value = located(value, entry.mark.folder)
+    if given == "environment" and value not in model.environment:
+        model.warn(f"{entry.mark}: {place}: variable {value} is not set")
     return Content(name, key, Source(given), value)
 
 
@@ -52,12 +54,7 @@ def uses(model: Model, kind: str, name: str, service: Node) -> tuple[ContentUse,
     """The files of ``kind`` (secrets, configs) in a service's containers."""
     node = service.child(kind)
     place = f"services.{name}.{kind}"
-    found = [_use(model, kind, item, place) for item in (node.items if node else ())]
-    targets = [use.target for use in found]
-    for use in found:
-        if targets.count(use.target) > 1 and node:
-            raise node.error(f"{place}: two of them are at {use.target}")
-    return tuple(found)
+    return tuple(_use(model, kind, item, place) for item in (node.items if node else ()))
 
 
 def _use(model: Model, kind: str, item: Node, place: str) -> ContentUse:

@@ -49,6 +49,7 @@ class _File:
         self._environment = environment
         self._warn = warn
         self._at = 0
+        self._room = interpolate.TOTAL
         self._found: dict[str, str] = {}
 
     def read(self, raw: bool) -> dict[str, str]:
@@ -89,6 +90,9 @@ class _File:
         self._at = match.end()
         quote = self._text[self._at : self._at + 1]
         value = self._quoted(quote) if quote in ("'", '"') and quote else self._bare()
+        self._room -= len(value)
+        if self._room < 0:
+            raise self._error(f"with its variables filled in the file is longer than {interpolate.TOTAL} characters")
         self._found[match[1]] = check_text(value, f"{self._name}: {match[1]}", newlines=True)
 
     def _alone(self, match: re.Match[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lxcwrap.deploy.compose import dotenv, interpolate, source
-from lxcwrap.deploy.compose.kinds import nearest, settled
+from lxcwrap.deploy.compose.kinds import nearest, same, settled
 from lxcwrap.deploy.compose.node import Mark, Node, wrong
 from lxcwrap.deploy.compose.table import FILE
 from lxcwrap.deploy.compose.table_service import SERVICE
@@ -17,6 +17,7 @@ from lxcwrap.errors import NotFound, UsageError
 STDIN = "-"
 _NAMED = ("services", "networks", "volumes", "secrets", "configs")
 _CHAIN_LIMIT = 20
+READ_LIMIT = 300
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Files:
     warn: Callable[[str], None]
     chain: tuple[str, ...] = ()
     texts: Mapping[str, bytes] = field(default_factory=dict)  # of files that have been read
+    reads: list[str] = field(default_factory=list)  # paths, as often as they were read
 
     def merged(self, paths: Sequence[str], folder: str) -> Node:
         """All files, later ones over earlier ones; relative paths are relative to ``folder``."""
@@ -44,6 +46,9 @@ class Files:
         return found
 
     def _read(self, path: str, folder: str) -> list[Node]:
+        self.reads.append(path)
+        if len(self.reads) > READ_LIMIT:
+            raise wrong(path, f"more than {READ_LIMIT} files are included or extended")
         documents = source.documents(self._content(path), path, folder)
         filled = [interpolate.fill(document, self.environment, self.warn) for document in documents]
         return [FILE.read(document, "", self.warn) for document in filled]
@@ -67,9 +72,11 @@ class Files:
         if extends is None or extends.tag == "reset":
             return service
         here = f"{chain[0]} {name}"
-        if here in chain or len(chain) > _CHAIN_LIMIT:
-            names = [one.partition(" ")[2] for one in chain[1:]]
+        if here in chain:
+            names = [one.rpartition(" ")[2] for one in chain[1:]]
             raise extends.error(f"services.{name}.extends: a circle: {' extends '.join([*names, name])}")
+        if len(chain) > _CHAIN_LIMIT:
+            raise extends.error(f"services.{name}.extends: more than {_CHAIN_LIMIT} services, one over the other")
         base = self._base(services, name, extends, (*chain, here))
         own = {key: child for key, child in service.mapping.items() if key != "extends"}
         return SERVICE.merge(settled(base), service.with_value(own))
@@ -127,8 +134,8 @@ class Files:
 
 def _joined(mine: Node | None, theirs: Node, key: str) -> Node:
     for name, node in (mine.mapping if mine else {}).items():
-        if name in theirs.mapping:
-            other = theirs.mapping[name]
+        other = theirs.mapping.get(name)
+        if other and not same(node, other):  # two that include the same file have the same
             raise node.error(f"{key}.{name} is in {other.mark.file} too, which is included")
     return (mine or theirs).with_value({**theirs.mapping, **(mine.mapping if mine else {})})
 

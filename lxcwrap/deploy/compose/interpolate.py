@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from lxcwrap.deploy.compose.node import Node
 
-LIMIT = 1024 * 1024  # characters of a value with its variables filled in
+LIMIT = 1024 * 1024  # characters of variables in one value
+TOTAL = 16 * LIMIT  # characters of all values with variables
 _DEPTH = 20
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-?+]")
@@ -21,14 +22,29 @@ Fail = Callable[[str], Exception]
 
 def fill(node: Node, environment: Mapping[str, str], warn: Callable[[str], None]) -> Node:
     """The node with the variables of all values below it filled in.  Raises UsageError, naming the place."""
-    if isinstance(node.value, dict):
-        return node.with_value({key: fill(child, environment, warn) for key, child in node.value.items()})
-    if isinstance(node.value, tuple):
-        return node.with_value(tuple(fill(child, environment, warn) for child in node.value))
-    if node.value is None or "$" not in node.value:
-        return node
-    filled = _Text(node.value, environment, lambda name: warn(_unset(node, name)), node.error).filled()
-    return replace(node, value=filled, text=filled)
+    return _Document(environment, warn).fill(node)
+
+
+class _Document:
+    """One file, of which all that is filled in has a limit, too."""
+
+    def __init__(self, environment: Mapping[str, str], warn: Callable[[str], None]) -> None:
+        self._environment = environment
+        self._warn = warn
+        self._room = TOTAL
+
+    def fill(self, node: Node) -> Node:
+        if isinstance(node.value, dict):
+            return node.with_value({key: self.fill(child) for key, child in node.value.items()})
+        if isinstance(node.value, tuple):
+            return node.with_value(tuple(map(self.fill, node.value)))
+        if node.value is None or "$" not in node.value:
+            return node
+        filled = text(node.value, self._environment, lambda name: self._warn(_unset(node, name)), node.error)
+        self._room -= len(filled)
+        if self._room < 0:
+            raise node.error(f"with its variables filled in the file is longer than {TOTAL} characters")
+        return replace(node, value=filled, text=filled)
 
 
 def _unset(node: Node, name: str) -> str:
@@ -49,12 +65,10 @@ class _Text:
         self._warn = warn
         self._fail = fail
         self._at = 0
+        self._room = LIMIT
 
     def filled(self) -> str:
-        result = self._until("", 0, needed=True)
-        if len(result) > LIMIT:
-            raise self._fail(f"with its variables filled in a value is longer than {LIMIT} characters")
-        return result
+        return self._until("", 0, needed=True)
 
     def _until(self, end: str, depth: int, *, needed: bool) -> str:
         """Up to the closing ``end``, or the end of the text.  Only what is ``needed`` is looked up."""
@@ -101,7 +115,14 @@ class _Text:
             if needed:
                 self._warn(name)
             return ""
-        return self._environment[name]
+        return self._value(name)
+
+    def _value(self, name: str) -> str:
+        value = self._environment.get(name, "")
+        self._room -= len(value)
+        if self._room < 0:
+            raise self._fail(f"with its variables filled in a value is longer than {LIMIT} characters")
+        return value
 
     def _chosen(self, name: str, operator: str, depth: int, needed: bool) -> str:
         value = self._environment.get(name)
@@ -111,7 +132,7 @@ class _Text:
         if kind == "+":
             return other if given else ""
         if given:
-            return value or ""
+            return self._value(name)
         if kind == "-":
             return other
         if needed:

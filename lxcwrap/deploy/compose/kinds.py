@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from lxcwrap.deploy.compose.node import Node
 from lxcwrap.deploy.compose.scalars import TRUTH, Kind, Schema, Text, Truth, Warn, checked, wants
 from lxcwrap.model.names import check_text
 
+_REPLACES = "this takes the place of an earlier item with the same target"
 _NAME = re.compile(r"[a-zA-Z0-9._-]+")
 
 
@@ -47,6 +49,11 @@ def _whole(node: Node) -> str:
     return repr(_bare(node))
 
 
+def same(one: Node, other: Node) -> bool:
+    """Whether two nodes say the same, wherever they stand."""
+    return bool(_bare(one) == _bare(other))
+
+
 def _bare(node: Node) -> Any:
     if isinstance(node.value, dict):
         return {key: _bare(child) for key, child in sorted(node.value.items())}
@@ -73,15 +80,18 @@ class Many(Kind):
         flat = [one for item in found for one in (item.items if isinstance(item.value, tuple) else (item,))]
         if len(flat) > self.limit:
             raise node.error(f"{place}: more than {self.limit} items")
-        return node.with_value(self._unique(flat))
+        return node.with_value(self._unique(flat, lambda item: warn(f"{item.mark}: {place}: {_REPLACES}")))
 
     def merge(self, base: Node, over: Node) -> Node:
         return over.with_value(self._unique((*base.items, *over.items)))
 
-    def _unique(self, items: Iterable[Node]) -> tuple[Node, ...]:
+    def _unique(self, items: Iterable[Node], replaced: Callable[[Node], None] | None = None) -> tuple[Node, ...]:
         found: dict[str, Node] = {}
         for item in items:
-            found[self.key(item)] = item
+            before = found.get(key := self.key(item))
+            if before and replaced and not same(before, item):
+                replaced(item)
+            found[key] = item
         return tuple(found.values())
 
     def schema(self) -> Schema:
@@ -96,6 +106,7 @@ class Pairs(Kind):
     separators: str = "="
     lines: bool = False
     empty: bool = True  # a name may be without a value
+    check: Callable[[str, str], Any] | None = None  # raises for a name and value that are not allowed
 
     def read(self, node: Node, place: str, warn: Warn) -> Node:
         text = Text(lines=self.lines, truths=True)
@@ -107,6 +118,8 @@ class Pairs(Kind):
             if value.value is None and not self.empty:
                 raise value.error(f"{place}.{name}: a value is wanted")
             found[name] = value if value.value is None else text.read(value, f"{place}.{name}", warn)
+            if self.check:
+                checked(value, place, partial(self.check, name))
         return node.with_value(found)
 
     def _pairs(self, node: Node, place: str) -> Iterable[tuple[str, Node]]:
@@ -258,12 +271,18 @@ class Map(Kind):
         return over.with_value(found)
 
     def schema(self) -> Schema:
-        item = {"anyOf": [self.item.schema(), {"type": "null"}]}
+        item = _or_null(self.item.schema())
         mapping: Schema = {"type": ["object", "null"], "additionalProperties": item}
         if not self.free:
             mapping = {"type": ["object", "null"], "patternProperties": {f"^{_NAME.pattern}$": item},
                        "additionalProperties": False}  # fmt: skip
         return {"anyOf": [mapping, {"type": "array", "items": {"type": "string"}}]} if self.listed else mapping
+
+
+def _or_null(schema: Schema) -> Schema:
+    if schema.get("type") == "object":
+        return {**schema, "type": ["object", "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 _NAME_HINT = "letters, digits, '.', '_' and '-'"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os.path
+from collections.abc import Iterator, Sequence
 
 from lxcwrap.deploy.compose.files import located
 from lxcwrap.deploy.compose.model import Model
@@ -29,6 +30,19 @@ def written(model: Model, service: Node, place: str) -> tuple[str, ...]:
         if volume.get("type") == "volume" and volume.get("source") and not volume.get("read_only")
     }
     return tuple(sorted(found))
+
+
+def check_targets(service: Node, files: Sequence[str], place: str) -> None:
+    """Two things cannot be at one place.  ``files``: where secrets and configs are."""
+    memory = service.child("tmpfs")
+    targets = [os.path.normpath(volume.get("target")) for volume in _listed(service)]
+    targets += [os.path.normpath(item.text.partition(":")[0]) for item in (memory.items if memory else ())]
+    targets += files
+    seen: set[str] = set()
+    for target in targets:
+        if target in seen:
+            raise service.error(f"{place}: two of its mounts are at {target}")
+        seen.add(target)
 
 
 def named(service: Node) -> set[str]:
@@ -68,7 +82,11 @@ def _source(model: Model, volume: Node, kind: str, place: str) -> str:
         return model.key(source, model.known("volumes", source, volume, place)) if source else ""
     if not source:
         raise volume.error(f"{place}: source is missing")
-    return located(source, volume.mark.folder) if kind == "bind" else str(source)
+    if kind != "bind":
+        return str(source)
+    if source.endswith("/docker.sock"):
+        model.warn(f"{volume.mark}: {place}: there is no Docker daemon, and no socket of one")
+    return located(source, volume.mark.folder)
 
 
 def _bind(volume: Node) -> Iterator[str]:

@@ -66,7 +66,7 @@ def of(model: Model, name: str, service: Node) -> tuple[Words, Pairs]:
     place = f"services.{name}"
     if service.get("network_mode"):
         mode = _mode(service, place)
-        return ((mode, (f"--network={mode}",)),), ()
+        return ((mode, (f"--network={mode}", *_own_mac(service, mode, place))),), ()
     words: list[tuple[str, tuple[str, ...]]] = []
     aliases: list[tuple[str, str]] = []
     for network, settings in _joined(service):
@@ -100,6 +100,18 @@ def _mode(service: Node, place: str) -> str:
     return str(mode)
 
 
+def _own_mac(service: Node, mode: str, place: str) -> tuple[str, ...]:
+    mac = service.child("mac_address")
+    if mac and mode != "bridge":
+        raise mac.error(f"{place}: mac_address does not go with network_mode {mode}")
+    return (f"--mac-address={_mac(mac, place)}",) if mac else ()
+
+
+def _mac(node: Node, place: str) -> str:
+    checked(node, f"{place}.mac_address", lambda text: run_flags.attachment("n", "", text))
+    return node.text
+
+
 def _aliases(name: str, service: Node, settings: Node, place: str) -> tuple[str, ...]:
     own = settings.child("aliases")
     found = [name, *([service.get("container_name")] if service.get("container_name") else [])]
@@ -119,8 +131,7 @@ def _addresses(service: Node, settings: Node, place: str, *, first: bool) -> Ite
             yield f"{word}={address}"
     mac = settings.child("mac_address") or (service.child("mac_address") if first else None)
     if mac:
-        checked(mac, place, lambda text: run_flags.attachment("n", "", text))
-        yield f"mac-address={mac.text}"
+        yield f"mac-address={_mac(mac, place)}"
 
 
 def ports(model: Model, name: str, service: Node) -> tuple[PublishedPort, ...]:

@@ -55,25 +55,31 @@ def _missing(name: str, other: str, node: Node, known: Collection[str], key: str
 
 def sorted_names(needs: Mapping[str, tuple[str, ...]], services: Mapping[str, Node]) -> tuple[str, ...]:
     """The names so that each comes after those that it needs.  Raises UsageError for a circle."""
-    done: dict[str, None] = {}
-    rest = dict(needs)
-    while rest:
-        ready = [name for name, others in rest.items() if all(other in done for other in others)]
-        if not ready:
-            circle = _circle(rest)
-            node = services[circle[0]]
-            raise (node.child("depends_on") or node).error(
-                f"services depend on each other in a circle: {' → '.join(circle)}"
-            )
-        for name in ready:
-            done[name] = None
-            del rest[name]
+    rest = {name: len(others) for name, others in needs.items()}
+    needed_by: dict[str, list[str]] = {name: [] for name in needs}
+    for name, others in needs.items():
+        for other in others:
+            needed_by[other].append(name)
+    done = [name for name, count in rest.items() if not count]
+    for name in done:  # which grows meanwhile
+        for other in needed_by[name]:
+            rest[other] -= 1
+            if not rest[other]:
+                done.append(other)
+    if len(done) < len(needs):
+        circle = _circle({name: needs[name] for name, count in rest.items() if count})
+        node = services[circle[0]]
+        raise (node.child("depends_on") or node).error(
+            f"services depend on each other in a circle: {' → '.join(circle)}"
+        )
     return tuple(done)
 
 
 def _circle(rest: Mapping[str, tuple[str, ...]]) -> list[str]:
-    path = [next(iter(rest))]
-    while True:
-        path.append(next(other for other in rest[path[-1]] if other in rest))
-        if path[-1] in path[:-1]:
-            return path[path.index(path[-1]) :]
+    path: dict[str, None] = {}
+    name = next(iter(rest))
+    while name not in path:
+        path[name] = None
+        name = next(other for other in rest[name] if other in rest)
+    names = list(path)
+    return [*names[names.index(name) :], name]

@@ -93,7 +93,7 @@ def reserved(service: Node) -> tuple[float, int]:
 def resource_flags(service: Node, place: str) -> Iterator[str]:
     cpus = _same(service, "cpus", ("limits", "cpus"), place)
     if cpus:
-        yield f"--cpus={cpus.text}"
+        yield f"--cpus={cpus.value:g}"
     memory = _same(service, "mem_limit", ("limits", "memory"), place)
     if memory:
         least = 6 * 1024 * 1024

@@ -51,7 +51,7 @@ def checked(node: Node, place: str, check: Callable[[str], Any]) -> Any:
     try:
         return check(node.text)
     except LxcwrapError as error:
-        raise node.error(f"{place}: {error.message}", error.hint) from None
+        raise node.error(f"{place}: {error.message.removeprefix('the value: ')}", error.hint) from None
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ class Choice(Kind):
 
     def read(self, node: Node, place: str, warn: Warn) -> Node:
         if node.value not in self.words:
-            raise wants(node, place, f"{', '.join(self.words[:-1])} or {self.words[-1]}")
+            raise wants(node, place, " or ".join(filter(None, (", ".join(self.words[:-1]), self.words[-1]))))
         return node
 
     def schema(self) -> Schema:
-        return {"enum": list(self.words)}
+        return {"anyOf": [{"enum": list(self.words)}, {"type": "string", "pattern": r"\$"}]}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ def compiled(model: Model, name: str, depends_on: tuple[Dependency, ...], *, run
     named = node.child("container_name")
     if named and (count > 1 or mode is Mode.GLOBAL):
         raise named.error(f"{place}: container_name names one container, and there are several")
+    secrets, configs = (contents.uses(model, kind, name, node) for kind in ("secrets", "configs"))
+    mounts.check_targets(node, [use.target for use in (*secrets, *configs)], place)
     return Service(
         name=name,
         image=image,
@@ -41,8 +43,8 @@ def compiled(model: Model, name: str, depends_on: tuple[Dependency, ...], *, run
         aliases=aliases,
         ports=networks.ports(model, name, node),
         volumes=mounts.written(model, node, place),
-        secrets=contents.uses(model, "secrets", name, node),
-        configs=contents.uses(model, "configs", name, node),
+        secrets=secrets,
+        configs=configs,
         depends_on=depends_on,
         has_health_check=_has_check(node),
         pull=_pull(node, place),
@@ -85,13 +87,12 @@ def _flags(model: Model, node: Node, place: str) -> Iterator[str]:
     yield from flags.of(SERVICE, node)
     for key in ("healthcheck", "logging", "blkio_config", "x-lxcwrap"):
         kind, child = SERVICE.fields[key].kind, node.child(key)
-        if child and isinstance(kind, Object):
+        if child and isinstance(kind, Object) and not (key == "healthcheck" and _is_unchecked(node)):
             yield from flags.of(kind, child)
     _check_logging(node, place)
     yield from _health(node, place)
     yield from _devices(node, place)
     yield from _shared(node, place)
-    yield from _security(node)
     yield from rollout.resource_flags(node, place)
     restart = rollout.restart(node, place)
     yield from [f"--restart={restart}"] if restart else []
@@ -116,16 +117,18 @@ def _check_logging(node: Node, place: str) -> None:
 
 
 def _has_check(node: Node) -> bool:
+    return node.child("healthcheck", "test") is not None and not _is_unchecked(node)
+
+
+def _is_unchecked(node: Node) -> bool:
+    """Whether the image's check is switched off, whatever else is said of one."""
     test = node.child("healthcheck", "test")
-    if test is None or node.get("healthcheck", "disable"):
-        return False
-    return not (test.items and test.items[0].text == "NONE")
+    return bool(node.get("healthcheck", "disable") or (test and test.items and test.items[0].text == "NONE"))
 
 
 def _health(node: Node, place: str) -> Iterator[str]:
     test = node.child("healthcheck", "test")
-    none = bool(test and test.items and test.items[0].text == "NONE")
-    if none or node.get("healthcheck", "disable"):
+    if _is_unchecked(node):
         yield "--no-healthcheck"
     elif test is not None:
         yield f"--health-cmd={_check_command(test, f'{place}.healthcheck.test')}"
@@ -177,11 +180,3 @@ def _shared(node: Node, place: str) -> Iterator[str]:
             raise child.error(f"{place}.{key}: {child.text:.60} is not supported: {_SHARES}")
         checked(child, place, lambda text, key=key, words=words: run_flags.namespace(text, key, words))  # type: ignore[misc]
         yield f"--{key}={child.text}"
-
-
-def _security(node: Node) -> Iterator[str]:
-    """Compose's users write a colon where the flag has an equals sign."""
-    options = node.child("security_opt")
-    for item in options.items if options else ():
-        name, colon, value = item.text.partition(":")
-        yield f"--security-opt={name}={value}" if colon and "=" not in name else f"--security-opt={item.text}"

@@ -11,7 +11,7 @@ Made = dict[str, Any]
 
 _PORT_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _PORT_LIMIT = 2000  # ports of one range
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_DRIVE = re.compile(r"[A-Za-z]:(?:\\|/[^:]*:/)")
 _SELINUX = ("z", "Z")
 _CONSISTENCY = ("consistent", "cached", "delegated")
 _PROPAGATION = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
@@ -24,10 +24,10 @@ def named(key: str) -> Any:
 
 def ports(node: Node, place: str) -> list[Made]:
     """``[[HOST-IP:]HOST-PORT:]PORT[/PROTOCOL]``, each port also a range."""
-    rest, _, protocol = node.text.partition("/")
+    rest, slash, protocol = node.text.partition("/")
     before, _, inside = rest.rpartition(":")
     address, published = _address(before)
-    targets = _range(node, inside, place)
+    targets = _range(node, "" if slash and not protocol else inside, place)
     sources: list[str] = [""] * len(targets)
     if published:
         found = _range(node, published, place)
@@ -49,10 +49,8 @@ def _address(before: str) -> tuple[str, str]:
     if before.startswith("["):
         address, _, published = before[1:].partition("]")
         return address, published.removeprefix(":")
-    address, colon, published = before.rpartition(":")
-    if not colon and not _PORT_RANGE.fullmatch(before) and "." in before:
-        return before, ""  # 127.0.0.1::80 has lost its last colon by now
-    return address.rstrip(":"), published
+    address, _, published = before.rpartition(":")
+    return address, published
 
 
 def _range(node: Node, text: str, place: str) -> list[int]:

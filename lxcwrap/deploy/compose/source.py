@@ -12,6 +12,7 @@ from lxcwrap.errors import UsageError
 SIZE_LIMIT = 4 * 1024 * 1024  # bytes of a file
 NODE_LIMIT = 100_000  # values of a file, with all aliases followed
 DEPTH_LIMIT = 40
+KEY_LIMIT = 500
 
 _YAML = "tag:yaml.org,2002:"
 _TAGS = {"!reset": "reset", "!override": "override", "!": "quoted", f"{_YAML}str": "quoted", None: ""}
@@ -52,8 +53,9 @@ class _Composer:
     def __init__(self, name: str, folder: str) -> None:
         self._name = name
         self._folder = folder
-        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._anchors: dict[str, tuple[Node, int, int]] = {}  # with the number of values in it, and its height
         self._count = 0
+        self._deepest = 0
 
     def documents(self, events: Iterator[Any]) -> Iterator[Node]:
         for event in events:
@@ -69,12 +71,14 @@ class _Composer:
     def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
         mark = self._mark(event)
         kind = type(event).__name__
-        before = self._count
+        before, outer = self._count, self._deepest
+        self._deepest = 0
         self._grow(1, mark)
-        if depth > DEPTH_LIMIT:
-            raise wrong(mark, f"nested deeper than {DEPTH_LIMIT} levels")
+        self._reach(depth, mark)
         if kind == "AliasEvent":
-            return self._alias(event.anchor, mark)
+            node = self._alias(event.anchor, depth, mark)
+            self._deepest = max(self._deepest, outer)
+            return node
         tag = self._tag(event, mark)
         if kind == "ScalarEvent":
             node = self._scalar(event, tag, mark)
@@ -83,19 +87,26 @@ class _Composer:
         else:
             node = Node(tuple(self._sequence(events, depth + 1)), mark, tag=tag)
         if event.anchor:
-            self._anchors[event.anchor] = (node, self._count - before)
+            self._anchors[event.anchor] = (node, self._count - before, self._deepest - depth)
+        self._deepest = max(self._deepest, outer)
         return node
+
+    def _reach(self, depth: int, mark: Mark) -> None:
+        self._deepest = max(self._deepest, depth)
+        if depth > DEPTH_LIMIT:
+            raise wrong(mark, f"nested deeper than {DEPTH_LIMIT} levels, with its aliases followed")
 
     def _grow(self, number: int, mark: Mark) -> None:
         self._count += number
         if self._count > NODE_LIMIT:
             raise wrong(mark, f"the file has more than {NODE_LIMIT} values, with its aliases followed")
 
-    def _alias(self, anchor: str, mark: Mark) -> Node:
+    def _alias(self, anchor: str, depth: int, mark: Mark) -> Node:
         if anchor not in self._anchors:
             raise wrong(mark, f"alias *{anchor:.40} names no anchor that stands before it, or its own surroundings")
-        node, size = self._anchors[anchor]
+        node, size, height = self._anchors[anchor]
         self._grow(size, mark)
+        self._reach(depth + height, mark)
         return node
 
     def _tag(self, event: Any, mark: Mark) -> str:
@@ -128,8 +139,7 @@ class _Composer:
                 break
             key = self._node(event, events, depth)
             value = self._node(next(events), events, depth)
-            if not isinstance(key.value, str) and not (key.is_scalar and key.text):
-                raise key.error("a key is neither a text nor a number")
+            self._check_key(key)
             if key.text == "<<" and not key.quoted:
                 merged += self._merge(value)
             elif key.text in found:
@@ -141,6 +151,12 @@ class _Composer:
                 self._grow(1, child.mark)
                 found.setdefault(name, child)
         return found
+
+    def _check_key(self, key: Node) -> None:
+        if not isinstance(key.value, str) and not (key.is_scalar and key.text):
+            raise key.error("a key is neither a text nor a number")
+        if len(key.text) > KEY_LIMIT or not key.text.isprintable():
+            raise key.error(f"key {key.text!r:.60} is longer than {KEY_LIMIT} characters, or not printable")
 
     def _merge(self, value: Node) -> list[Node]:
         nodes = [value] if isinstance(value.value, dict) else list(value.items)

@@ -133,7 +133,7 @@ FILE = Object(
 def schema() -> Schema:
     """The JSON schema of a Compose file, for editors."""
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A Compose file as lxcwrap reads it",
         **FILE.schema(),
     }

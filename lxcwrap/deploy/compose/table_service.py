@@ -6,16 +6,57 @@ its neighbours.
 
 from __future__ import annotations
 
+import re
+import signal
+
 from lxcwrap.deploy.compose import shorts
 from lxcwrap.deploy.compose.kinds import Driven, Field, Many, Map, Noted, Object, Pairs, Refused, Short, Words
 from lxcwrap.deploy.compose.node import Node
 from lxcwrap.deploy.compose.scalars import Choice, Decimal, Kind, Mode, Size, Text, Time, Truth, Whole
 from lxcwrap.deploy.compose.table_deploy import BUILD, DEPLOY
+from lxcwrap.errors import UsageError
+from lxcwrap.model import run_flags
+from lxcwrap.model.image import Platform
+from lxcwrap.model.names import check_hostname
+from lxcwrap.runtime import policy
 
 _TEXTS: Kind = Many(Text())
-_ONE_OR_MORE: Kind = Many(Text(), single=True)
 _PATHS: Kind = Many(Text(), single=True)
+_REAL_TIME = re.compile(r"RTMIN\+[0-9]{1,2}")
+_CAPABILITIES: Kind = Many(Text(policy.capability_name))
 _SERVICE = "a container that shares another's would have to go with it from host to host"
+
+
+def _address(text: str) -> str:
+    return run_flags.ip(text, "the value")
+
+
+def _word(text: str) -> str:
+    return run_flags.resolver_word(text, "the value")
+
+
+def _platform(text: str) -> object:
+    try:
+        return Platform.parse(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _security(text: str) -> None:
+    found = policy.Options((text,))
+    if found.seccomp not in ("", "unconfined") and not found.seccomp.startswith("/"):
+        raise UsageError(f"{found.seccomp!r:.60} is not an absolute path", hint="it is a file on the host")
+
+
+def _signal(text: str) -> None:
+    name = text.upper().removeprefix("SIG")
+    known = name.isdecimal() and 0 < int(name) < 65
+    if not known and f"SIG{name}" not in signal.Signals.__members__ and not _REAL_TIME.fullmatch(name):
+        raise UsageError(f"{text!r:.40} is not a signal", hint="write SIGTERM, TERM or 15")
+
+
+def _extra_host(name: str, value: str) -> str:
+    return run_flags.extra_host(f"{name}:{value}")
 
 
 def _port_key(node: Node) -> str:
@@ -30,10 +71,6 @@ def _target(node: Node) -> str:
 
 def _path(node: Node) -> str:
     return f"{node.mark.folder}:{node.get('path')}"
-
-
-def _name_of_host(node: Node) -> str:
-    return node.text
 
 
 PORT = Short(
@@ -218,9 +255,9 @@ SERVICE = Object(
         "environment": Field(Pairs(), "Variables; without a value, the caller's."),
         "env_file": Field(Many(_ENV_FILE, _path, single=True), "Variables from files on the operator's machine."),
         "ports": Field(Many(PORT, _port_key), "Published ports."),
-        "expose": Field(_TEXTS, "Ports that are documented.", "--expose"),
+        "expose": Field(Many(Text(run_flags.exposed)), "Ports that are documented.", "--expose"),
         "volumes": Field(Many(VOLUME, _target), "Volumes, directories of the host, memory."),
-        "tmpfs": Field(_ONE_OR_MORE, "Directories in memory.", "--tmpfs"),
+        "tmpfs": Field(Many(Text(run_flags.tmpfs), single=True), "Directories in memory.", "--tmpfs"),
         "networks": Field(Map(_NETWORK, "network", listed=True), "Networks. Default: the application's own."),
         "network_mode": Field(Text(), "host, none or bridge, in place of networks."),
         "secrets": Field(Many(CONTENT_USE, _target), "Secrets, as files in /run/secrets."),
@@ -228,13 +265,15 @@ SERVICE = Object(
         "depends_on": Field(Map(_DEPENDENCY, "service", listed=True), "Services that come first."),
         "links": Field(_TEXTS, "Services that come first; an alias goes into their networks: aliases."),
         "healthcheck": Field(_HEALTH, "How a container's health is checked."),
-        "restart": Field(Text(), "no, always, unless-stopped or on-failure[:N]."),
+        "restart": Field(Text(run_flags.restart, truths=True), "no, always, unless-stopped or on-failure[:N]."),
         "deploy": Field(DEPLOY, "How many, where, and how they are replaced."),
         "scale": Field(Whole(0, 10_000), "As deploy.replicas."),
         "profiles": Field(_TEXTS, "Only there when one of these profiles is active."),
         "extends": Field(_EXTENDS, "Begin with another service, of this file or another."),
-        "container_name": Field(Text(), "A further name on its networks; containers are called APP-SERVICE-N."),
-        "hostname": Field(Text(), "The host name.", "--hostname"),
+        "container_name": Field(
+            Text(check_hostname), "A further name on its networks; containers are called APP-SERVICE-N."
+        ),
+        "hostname": Field(Text(check_hostname), "The host name.", "--hostname"),
         "domainname": Field(Text(), "The domain name.", "--domainname"),
         "user": Field(Text(), "Whom to run as.", "--user"),
         "group_add": Field(_TEXTS, "Supplementary groups.", "--group-add"),
@@ -255,15 +294,19 @@ SERVICE = Object(
         "init": Field(Truth(), "A small init that reaps processes.", "--init"),
         "privileged": Field(Truth(), "All capabilities and devices.", "--privileged"),
         "read_only": Field(Truth(), "The root file system cannot be written.", "--read-only"),
-        "cap_add": Field(_TEXTS, "Capabilities to give.", "--cap-add"),
-        "cap_drop": Field(_TEXTS, "Capabilities to take.", "--cap-drop"),
-        "security_opt": Field(_TEXTS, "no-new-privileges, seccomp=, apparmor=, systempaths=unconfined."),
+        "cap_add": Field(_CAPABILITIES, "Capabilities to give.", "--cap-add"),
+        "cap_drop": Field(_CAPABILITIES, "Capabilities to take.", "--cap-drop"),
+        "security_opt": Field(
+            Many(Text(_security)),
+            "no-new-privileges, seccomp=, apparmor=, systempaths=unconfined.",
+            "--security-opt",
+        ),
         "devices": Field(Many(_DEVICE), "Devices of the host."),
-        "device_cgroup_rules": Field(_TEXTS, "Devices by number.", "--device-cgroup-rule"),
-        "dns": Field(_ONE_OR_MORE, "Name servers.", "--dns"),
-        "dns_opt": Field(_TEXTS, "Options for resolv.conf.", "--dns-option"),
-        "dns_search": Field(_ONE_OR_MORE, "Search domains.", "--dns-search"),
-        "extra_hosts": Field(Pairs("=:", empty=False), "Lines in /etc/hosts.", "--add-host"),
+        "device_cgroup_rules": Field(Many(Text(run_flags.device_rule)), "Devices by number.", "--device-cgroup-rule"),
+        "dns": Field(Many(Text(_address), single=True), "Name servers.", "--dns"),
+        "dns_opt": Field(Many(Text(_word)), "Options for resolv.conf.", "--dns-option"),
+        "dns_search": Field(Many(Text(_word), single=True), "Search domains.", "--dns-search"),
+        "extra_hosts": Field(Pairs("=:", empty=False, check=_extra_host), "Lines in /etc/hosts.", "--add-host"),
         "ulimits": Field(Map(_ULIMIT, "limit"), "Resource limits of processes."),
         "sysctls": Field(Pairs(empty=False), "Kernel parameters of the container.", "--sysctl"),
         "shm_size": Field(Size(), "Size of /dev/shm.", "--shm-size"),
@@ -289,9 +332,9 @@ SERVICE = Object(
         "uts": Field(Choice(("host",)), "host: the host's name.", "--uts"),
         "userns_mode": Field(Choice(("host", "private")), "host: root is the host's root.", "--userns"),
         "mac_address": Field(Text(), "A MAC address on the first network."),
-        "stop_signal": Field(Text(), "The signal that asks it to end.", "--stop-signal"),
+        "stop_signal": Field(Text(_signal), "The signal that asks it to end.", "--stop-signal"),
         "stop_grace_period": Field(Time(), "Time that it then has. Default 10s."),
-        "platform": Field(Text(), "OS/ARCH of the image.", "--platform"),
+        "platform": Field(Text(_platform), "OS/ARCH of the image.", "--platform"),
         "pull_policy": Field(
             Choice(("always", "missing", "if_not_present", "never", "build")),
             "When the image is pulled. Default: missing; build where there is one.",
