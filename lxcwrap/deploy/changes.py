@@ -11,7 +11,7 @@ from lxcwrap.deploy.order import order
 from lxcwrap.deploy.placement import Placed, Placing
 from lxcwrap.deploy.plan import Action, Change
 from lxcwrap.deploy.present import UP, Found, Present
-from lxcwrap.deploy.reasons import image, reasons
+from lxcwrap.deploy.reasons import Before, image, reasons
 from lxcwrap.deploy.wanted import Wanted, Wants
 
 FORCED = "asked to be made anew"
@@ -28,7 +28,8 @@ class Changes:
         self.present = present
         self.wants = wants
         self.options = options
-        self.before = {service.name: service for service in options.previous.services} if options.previous else {}
+        previous = options.previous.services if options.previous else ()
+        self.before = {service.name: Before.of(service) for service in previous}
         self.kept = 0
         self.used: set[str] = set()
         self._changes: list[Change] = []

@@ -163,7 +163,8 @@ class _Planning:
             return
         held: dict[str, list[str]] = {}
         for service, slot, host in self.options.placed:
-            held.setdefault(host, []).append(f"{service} {slot}")
+            if self._concerned(service):
+                held.setdefault(host, []).append(f"{service} {slot}")
         for name, why in sorted(self.silent.items()):
             if name in held:
                 yield f"{name} does not answer ({why}); it has {_some(held[name])}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from lxcwrap.deploy import spec
 from lxcwrap.deploy.application import ContentUse, PublishedPort, Service
@@ -10,27 +11,42 @@ from lxcwrap.deploy.masking import masked
 
 SHORT = 12  # digits of an ID
 REPEATED = ("--env", "--label", "--annotation", "--sysctl", "--log-opt", "--ulimit")  # each NAME=value is its own
+CONTENTS = ("secrets", "configs")
 Option = tuple[str, str]  # what it sets, and to what
 
 
-def reasons(old: str, new: str, before: Service | None, service: Service) -> Iterator[str]:
+@dataclass(frozen=True)
+class Before:
+    """A service as the last release had it."""
+
+    service: Service
+    digest: str
+
+    @classmethod
+    def of(cls, service: Service) -> Before:
+        return cls(service, spec.digest(service, "", {}))
+
+    def made(self, digest: str, part: str) -> bool:
+        """Whether a part of a container is the last release's.  Of contents it is not known: no versions are kept."""
+        return part in CONTENTS or part not in spec.differing(self.digest, digest)
+
+
+def reasons(old: str, new: str, before: Before | None, service: Service) -> Iterator[str]:
     """``old`` and ``new`` are digests; ``before`` is None where nothing is known of the last release.
 
     The image is left to ``image``, which knows both IDs.
     """
     for part in spec.differing(old, new):
-        if part == "image":
-            continue
-        known = list(_PARTS[part](before, service)) if before and part in _PARTS else []
-        if known or part not in ("secrets", "configs"):
-            yield from known or [f"{part} changed" if part != "everything" else "it was made by another version"]
-        else:
-            yield _contents(part, service)
+        if part == "everything":
+            yield "it was made by another version"
+        elif part != "image":
+            known = list(_PARTS[part](before.service, service)) if before and before.made(old, part) else []
+            yield from known or [_contents(part, service) if part in CONTENTS else f"{part} changed"]
 
 
-def image(old: str, new: str, reference: str, before: Service | None) -> str:
+def image(old: str, new: str, reference: str, before: Before | None) -> str:
     """What is said of an image that is another one; ``new`` is '' while the host has none of that name."""
-    named = f"{before.image} → {reference}" if before and before.image != reference else ""
+    named = f"{before.service.image} → {reference}" if before and before.service.image != reference else ""
     if not new:
         return f"image {named or reference} (not on the host yet)"
     ids = f"{short(old)} → {short(new)}"

@@ -29,7 +29,7 @@ def digest_of_rest(service: Service, versions: Versions) -> str:
     parts = (
         service.flags,
         service.command,
-        (sorted(service.networks), sorted(service.aliases)),
+        (service.networks, sorted(service.aliases)),
         sorted(_port(port) for port in service.ports),
         sorted((*_use(use), versions.get(("secret", use.name), "")) for use in service.secrets),
         sorted((*_use(use), versions.get(("config", use.name), "")) for use in service.configs),

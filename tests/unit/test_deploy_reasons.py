@@ -9,7 +9,7 @@ import pytest
 from lxcwrap.deploy import spec
 from lxcwrap.deploy.application import ContentUse, Placement, PublishedPort, Service, Update
 from lxcwrap.deploy.masking import masked
-from lxcwrap.deploy.reasons import differences, image, port_text, reasons
+from lxcwrap.deploy.reasons import Before, differences, image, port_text, reasons
 from tests.unit.simulated_fleet import IMAGE, NEWER
 
 BASE = Service(
@@ -85,34 +85,42 @@ def test_versions_and_the_image_are_in_it() -> None:
     ],
 )
 def test_reasons_with_and_without_a_record(changed: Service, known: str, unknown: str) -> None:
-    with_record = list(reasons(_digest(), _digest(changed), BASE, changed))
+    with_record = list(reasons(_digest(), _digest(changed), Before.of(BASE), changed))
     assert any(text.startswith(known) for text in with_record), with_record
     (without,) = reasons(_digest(), _digest(changed), None, changed)
     assert without.startswith(unknown)
 
 
 def test_contents_that_changed_are_named() -> None:
-    assert list(reasons(_digest(), _digest(secret_key="v2"), BASE, BASE)) == ["secret key changed"]
-    assert list(reasons(_digest(), _digest(config_more="2"), BASE, BASE)) == ["configs: one of conf, more changed"]
+    assert list(reasons(_digest(), _digest(secret_key="v2"), Before.of(BASE), BASE)) == ["secret key changed"]
+    assert list(reasons(_digest(), _digest(config_more="2"), Before.of(BASE), BASE)) == [
+        "configs: one of conf, more changed"
+    ]
 
 
 def test_a_record_that_does_not_explain_it_is_no_reason_for_silence() -> None:
     changed = replace(BASE, flags=("--init",))
-    assert list(reasons(_digest(), _digest(changed), changed, changed)) == ["flags changed"]
-    assert list(reasons(_digest(), _digest(replace(changed, command=())), changed, changed)) == [
+    assert list(reasons(_digest(), _digest(changed), Before.of(changed), changed)) == ["flags changed"]
+    assert list(reasons(_digest(), _digest(replace(changed, command=())), Before.of(changed), changed)) == [
         "flags changed",
         "command changed",
     ]
-    assert list(reasons(_digest(), _digest(replace(BASE, ports=())), BASE, BASE)) == ["ports changed"]
+    assert list(reasons(_digest(), _digest(replace(BASE, ports=())), Before.of(BASE), BASE)) == ["ports changed"]
+
+
+def test_a_record_of_another_release_than_the_container_s_is_not_trusted() -> None:
+    one, two, three = (replace(BASE, flags=(f"--env=A={number}",)) for number in (1, 2, 3))
+    assert list(reasons(_digest(two), _digest(three), Before.of(one), three)) == ["flags changed"]
+    assert list(reasons(_digest(two), _digest(three), Before.of(two), three)) == ["flags: --env A=2 → A=3"]
 
 
 def test_a_container_of_another_make() -> None:
-    assert list(reasons("old", _digest(), BASE, BASE)) == ["it was made by another version"]
+    assert list(reasons("old", _digest(), Before.of(BASE), BASE)) == ["it was made by another version"]
 
 
 def test_images() -> None:
     assert image(IMAGE, NEWER, "web:1", None) == "image sha256:1a1a1a1a1a1a → sha256:2b2b2b2b2b2b"
-    named = replace(BASE, image="web:1")
+    named = Before.of(replace(BASE, image="web:1"))
     assert image(IMAGE, NEWER, "web:2", named) == "image web:1 → web:2 (sha256:1a1a1a1a1a1a → sha256:2b2b2b2b2b2b)"
     assert image(IMAGE, "", "web:2", named) == "image web:1 → web:2 (not on the host yet)"
     assert image(IMAGE, "", "web:2", None) == "image web:2 (not on the host yet)"
