@@ -10,8 +10,10 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from lxcwrap.kernel import cgroup
+from lxcwrap.kernel import cgroup, conntrack
+from lxcwrap.network import addresses
 from lxcwrap.runtime import state
+from lxcwrap.store import containers
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
 
@@ -40,8 +42,17 @@ def drain(store: Store, container: Container, timeout: float) -> int:
             quiet_since = 0.0
         quiet_since = quiet_since or now
         if now >= deadline or (not left and now - quiet_since >= _QUIET) or left is None:
-            return left or 0
+            break
         time.sleep(_LOOK)
+    forget_datagrams(store, container)
+    return left or 0
+
+
+def forget_datagrams(store: Store, container: Container) -> None:
+    """Whoever still sends to it, which nobody can wait for, is led to the container that took over."""
+    row = store.db.execute("SELECT container_id FROM take_overs WHERE old_id = ?", (container.id,)).fetchone()
+    if row and any(port.protocol == "udp" for port in containers.resolve(store, row[0]).config.network.ports):
+        conntrack.forget_datagrams([address for address in addresses.way_in(store, container.id) if address])
 
 
 def connections(store: Store, container: Container) -> int | None:
