@@ -1,6 +1,6 @@
 """Waits until nobody is connected to a container any more.
 
-Source: proc_pid_net(5).
+Source: proc_pid_net(5), net/tcp_states.h.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from lxcwrap.store import containers
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
 
-_ESTABLISHED, _LISTEN, _CLOSE_WAIT = 0x01, 0x0A, 0x08
+_LISTEN = 0x0A
+_TALKING = (1, 3, 4, 8, 9, 11)  # states in which something may still be said, or waits to be sent, by the container
 _LOOK = 0.1  # seconds between two looks
 _QUIET = 0.5  # seconds without a connection: who has just asked for its address may be about to connect
 _LOCAL = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F")
@@ -71,9 +72,7 @@ def connections(store: Store, container: Container) -> int | None:
 def count(found: list[Connection], only: set[str] | None = None) -> int:
     """``only``: the inodes of sockets that count, where others have theirs in the same namespace.  Pure."""
     listening = {one.port for one in found if one.state == _LISTEN and (only is None or one.inode in only)}
-    return sum(
-        one.state in (_ESTABLISHED, _CLOSE_WAIT) and one.port in listening and not _is_inside(one) for one in found
-    )
+    return sum(one.state in _TALKING and one.port in listening and not _is_inside(one) for one in found)
 
 
 def _is_inside(one: Connection) -> bool:
