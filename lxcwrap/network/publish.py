@@ -90,7 +90,9 @@ def hand_over(
         try:
             if dropped or added:
                 _change(store, dropped, added)
-        except FileNotFoundError:
+        except PermissionError:
+            raise
+        except OSError:  # somebody changed the maps
             definition = default.find(store)
             if definition:
                 default.write_rules(store, definition)

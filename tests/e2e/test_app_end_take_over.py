@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import CHECKOUT, Cli, free_port
 from tests.e2e.load import load, serving
 from tests.e2e.test_own_networks import looked_up
-from tests.e2e.traffic import HERE, Machine, inside, machine, opened, talking
+from tests.e2e.traffic import HERE, Machine, eventually, inside, machine, opened, talking
 
 
 @pytest.fixture(scope="module")
@@ -165,16 +165,35 @@ def test_a_name_leads_nowhere_new_before(cli: Cli) -> None:
 
 
 def test_a_container_reaches_itself_by_its_published_port(cli: Cli, outside: Machine) -> None:
+    """At once, when its policy starts it again, and when it is started anew."""
     port = free_port()
-    new = started(cli, "web-r1")
+    until = "while [ ! -e /end ]; do sleep 0.05; done; rm /end"
+    new = cli("run", "-d", "--name", "web-r1", "--restart", "always", "busybox", "sh", "-c", until).out.strip()
     cli("app-end", "take-over", new, "-", "--name", "web", "--publish", f"{port}:7")
-    for _ in range(2):
+    hairpin = Path(f"/sys/class/net/lxv{new[:12]}/brport/hairpin_mode")
+
+    def works() -> None:
         with inside(cli, new) as there, serving(there, 7, "me"):
-            assert asked(there, outside.host, port) == "me"
-            pair = Path(f"/sys/class/net/lxv{new[:12]}/brport/hairpin_mode")
-            assert pair.read_text() == "1\n"
-        cli("exec", new, "kill", "-9", "-1", check=False)
-        cli("restart", "-t", "0", new)
+            assert asked(there, outside.host, port) == "me" and hairpin.read_text() == "1\n"
+
+    works()
+    cli("exec", new, "touch", "/end")
+    eventually(lambda: cli("inspect", "-f", "{{.RestartCount}} {{.State.Running}}", new).out, "1 true\n")
+    works()
+    cli("restart", "-t", "0", new)
+    works()
+
+
+def test_containers_on_the_hosts_network_are_waited_for(cli: Cli) -> None:
+    """Only what they listen on themselves counts."""
+    with opened(HERE, 1) as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        with talking(HERE, 1, *server.getsockname()):
+            cli("run", "-d", "--name", "web", "--network", "host", "busybox", "sleep", "1000")
+            began = time.monotonic()
+            assert json.loads(cli("app-end", "drain", "web", "--timeout", "10").out) == {"left": 0}
+            assert time.monotonic() - began < 5
 
 
 def test_what_cannot_be_is_refused_and_changes_nothing(cli: Cli) -> None:

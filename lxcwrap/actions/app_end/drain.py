@@ -1,6 +1,6 @@
 """Waits until nobody is connected to a container any more.
 
-Source: proc_pid_net(5).
+Source: proc_pid_net(5), net/tcp_states.h.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from lxcwrap.kernel import cgroup
+from lxcwrap.kernel import cgroup, conntrack
+from lxcwrap.network import addresses
 from lxcwrap.runtime import state
+from lxcwrap.store import containers
 from lxcwrap.store.containers import Container
 from lxcwrap.store.database import Store
 
-_ESTABLISHED, _LISTEN, _CLOSE_WAIT = 0x01, 0x0A, 0x08
+_LISTEN = 0x0A
+_TALKING = (1, 3, 4, 8, 9, 11)  # states in which something may still be said, or waits to be sent, by the container
 _LOOK = 0.1  # seconds between two looks
 _QUIET = 0.5  # seconds without a connection: who has just asked for its address may be about to connect
 _LOCAL = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F")
@@ -40,8 +43,17 @@ def drain(store: Store, container: Container, timeout: float) -> int:
             quiet_since = 0.0
         quiet_since = quiet_since or now
         if now >= deadline or (not left and now - quiet_since >= _QUIET) or left is None:
-            return left or 0
+            break
         time.sleep(_LOOK)
+    forget_datagrams(store, container)
+    return left or 0
+
+
+def forget_datagrams(store: Store, container: Container) -> None:
+    """Whoever still sends to it, which nobody can wait for, is led to the container that took over."""
+    row = store.db.execute("SELECT container_id FROM take_overs WHERE old_id = ?", (container.id,)).fetchone()
+    if row and any(port.protocol == "udp" for port in containers.resolve(store, row[0]).config.network.ports):
+        conntrack.forget_datagrams([address for address in addresses.way_in(store, container.id) if address])
 
 
 def connections(store: Store, container: Container) -> int | None:
@@ -60,9 +72,7 @@ def connections(store: Store, container: Container) -> int | None:
 def count(found: list[Connection], only: set[str] | None = None) -> int:
     """``only``: the inodes of sockets that count, where others have theirs in the same namespace.  Pure."""
     listening = {one.port for one in found if one.state == _LISTEN and (only is None or one.inode in only)}
-    return sum(
-        one.state in (_ESTABLISHED, _CLOSE_WAIT) and one.port in listening and not _is_inside(one) for one in found
-    )
+    return sum(one.state in _TALKING and one.port in listening and not _is_inside(one) for one in found)
 
 
 def _is_inside(one: Connection) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from lxcwrap.actions import ports, start
-from lxcwrap.actions.app_end import supervisors
+from lxcwrap.actions.app_end import drain, supervisors
 from lxcwrap.errors import Conflict, NotFound, UsageError
 from lxcwrap.kernel import lock
 from lxcwrap.model.container import ContainerConfig, NetworkConfig, Port
@@ -205,6 +205,8 @@ def _finish(store: Store, new_id: str) -> None:
         several.open_directly(store, container)
         if state.read(store.paths, container.id).live:
             several.announce(store, container, lambda other: ports.is_held(store, other))
+    if old and not state.read(store.paths, old.id).live:
+        drain.forget_datagrams(store, old)
     with store.transaction() as db:
         db.execute("UPDATE take_overs SET pending = 0 WHERE container_id = ?", (new_id,))
 

@@ -15,6 +15,10 @@ def command(app: App, application: str, images: tuple[str, ...]) -> None:
     """Print what this host has of an application, as JSON."""
     from lxcwrap.actions.app_end import observe, take_over
     from lxcwrap.cli.documents import plain_json
+    from lxcwrap.errors import LxcwrapError
 
-    take_over.finish_interrupted(app.store)
+    try:
+        take_over.finish_interrupted(app.store)
+    except LxcwrapError as error:  # the host is as it is
+        click.echo(f"lxcwrap: {error.message}", err=True)
     plain_json(observe.observe(app.store, application, images).to_json())
