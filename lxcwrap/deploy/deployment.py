@@ -164,7 +164,7 @@ class _Run:
             self._wish.application, states, release=self._number, images=self._wanted, options=self._options
         )
         if plan.problems:
-            raise Impossible("; ".join(plan.problems), hint="nothing was changed")
+            raise Impossible("; ".join(plan.problems), hint=_hint(plan.problems))
         return plan
 
     def _bring_contents(self, plan: Plan, states: tuple[HostState, ...]) -> tuple[tuple[HostState, ...], Plan]:
@@ -276,6 +276,11 @@ class _Run:
         status = release.FAILED if back.failures else release.ROLLED_BACK
         self._end(record, status, self._observe())
         return Report(self._number, True, outcome, status, back_to=last.number)
+
+
+def _hint(problems: Sequence[str]) -> str:
+    external = any(problem.startswith("secret ") and "external" in problem for problem in problems)
+    return "nothing was changed" + ("; lxcwrap secret set brings one there" if external else "")
 
 
 def images_of(last: Release) -> dict[str, str]:

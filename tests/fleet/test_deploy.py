@@ -135,7 +135,7 @@ def test_secrets_are_in_the_container_and_nowhere_else(shop: Make, six: Fleet) -
         secrets={"key": {"file": "./key"}, "outer": {"external": True}},
     )
     lacking = app.deploy(check=False)
-    assert lacking.code == 1 and "outer" in lacking.err and "secret set" in lacking.err
+    assert lacking.code == 1 and "secret outer is external" in lacking.err and "secret set" in lacking.err
     six("-H", "one", "secret", "set", "-p", "vault", "outer", input=word.encode())
     said = app.deploy()
     read = six("app", "exec", "-p", "vault", "web", "sh", "-c", "cat /run/secrets/key /etc/outer; ls -l /etc/outer")
@@ -168,7 +168,7 @@ def test_hooks(shop: Make, six: Fleet) -> None:
     hooks = {
         "before-deploy": [
             {"command": ["sh", "-c", f"echo before >>{log}"]},
-            {"command": ["sh", "-c", "echo migrating $(cat /www/index.html)"], "service": "web"},
+            {"command": ["sh", "-c", "echo migrating $$(cat /www/index.html)"], "service": "web"},
         ],
         "after-deploy": [{"command": ["sh", "-c", f"echo after >>{log}"]}],
     }
