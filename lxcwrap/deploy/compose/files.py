@@ -171,5 +171,5 @@ def surroundings(
         text = dotenv.read(path, path)
         if text is None and names:
             raise wrong(path, "there is no such file of variables")
-        found.update(dotenv.parse(text or "", path, {**found, **environment}, warn))
+        found.update(dotenv.parse(text or "", path, environment, warn, earlier=found))
     return {**found, **environment}

@@ -173,6 +173,20 @@ class Time(Kind):
         return {"type": ["string", "integer"]}
 
 
+@dataclass(frozen=True)
+class Microseconds(Kind):
+    """A number of microseconds, or a duration."""
+
+    def read(self, node: Node, place: str, warn: Warn) -> Node:
+        if isinstance(node.value, str) and _INTEGER.fullmatch(node.value):
+            return Whole().read(node, place, warn)
+        Time().read(node, place, warn)
+        return node.with_value(parse_duration(node.text) // 1000)
+
+    def schema(self) -> Schema:
+        return {"type": ["integer", "string"]}
+
+
 def size_of(node: Node | None) -> int:
     return parse_bytes(node.text) if node else 0
 
