@@ -133,7 +133,7 @@ class Truth(Kind):
     """Yes or no."""
 
     def read(self, node: Node, place: str, warn: Warn) -> Node:
-        if node.value not in TRUTH:
+        if not isinstance(node.value, str) or node.value not in TRUTH:
             raise wants(node, place, "true or false")
         return node.with_value(TRUTH[node.value])
 
