@@ -112,6 +112,11 @@ def test_files_of_variables(text: str, expected: dict[str, str]) -> None:
     assert dotenv_of(text, GIVEN="given") == expected
 
 
+def test_what_a_value_sees() -> None:
+    found = dotenv.parse("A=own\nX=$A $B $C", ".env", {"C": "c"}, lambda line: None, earlier={"A": "a", "B": "b"})
+    assert found == {"A": "own", "X": "own b c"}
+
+
 def test_raw_lines_are_taken_as_they_are() -> None:
     assert dotenv_of("A='$B' # c\nGIVEN\n", raw=True, GIVEN="g") == {"A": "'$B' # c", "GIVEN": "g"}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from lxcwrap.deploy.compose import interpolate
 from lxcwrap.deploy.compose.node import wrong
@@ -15,14 +17,20 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$"}
 
 
 def parse(
-    text: str, name: str, environment: Mapping[str, str], warn: Callable[[str], None], *, raw: bool = False
+    text: str,
+    name: str,
+    environment: Mapping[str, str],
+    warn: Callable[[str], None],
+    *,
+    earlier: Mapping[str, str] = MappingProxyType({}),
+    raw: bool = False,
 ) -> dict[str, str]:
     """The variables of the file ``name``.
 
-    Values see ``environment``, which goes before what the file itself has set.  ``raw`` takes lines as they are.
-    Raises UsageError.
+    Values see ``environment``, which goes before what the file itself has set, and below that what ``earlier`` files
+    have set.  ``raw`` takes lines as they are.  Raises UsageError.
     """
-    return _File(text, name, environment, warn).read(raw)
+    return _File(text, name, environment, earlier, warn).read(raw)
 
 
 def read(path: str, name: str) -> str | None:
@@ -43,14 +51,22 @@ def read(path: str, name: str) -> str | None:
 
 
 class _File:
-    def __init__(self, text: str, name: str, environment: Mapping[str, str], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        text: str,
+        name: str,
+        environment: Mapping[str, str],
+        earlier: Mapping[str, str],
+        warn: Callable[[str], None],
+    ) -> None:
         self._text = text.replace("\r\n", "\n")
         self._name = name
-        self._environment = environment
         self._warn = warn
         self._at = 0
         self._room = interpolate.TOTAL
         self._found: dict[str, str] = {}
+        self._outside = ChainMap(dict(environment), dict(earlier))
+        self._known = ChainMap(dict(environment), self._found, dict(earlier))
 
     def read(self, raw: bool) -> dict[str, str]:
         while self._at < len(self._text):
@@ -77,8 +93,8 @@ class _File:
         name, equals, value = line.partition("=")
         if equals:
             self._found[name.strip()] = value
-        elif name.strip() in self._environment:
-            self._found[name.strip()] = self._environment[name.strip()]
+        elif name.strip() in self._outside:
+            self._found[name.strip()] = self._outside[name.strip()]
 
     def _variable(self) -> None:
         match = _LINE.match(self._text, self._at)
@@ -99,8 +115,8 @@ class _File:
         """A name without a value takes the caller's."""
         if self._rest_of_line().strip() != match[0].strip():
             raise self._error("this line is not NAME=VALUE")
-        if match[1] in self._environment:
-            self._found[match[1]] = self._environment[match[1]]
+        if match[1] in self._outside:
+            self._found[match[1]] = self._outside[match[1]]
 
     def _bare(self) -> str:
         line = self._rest_of_line()
@@ -123,7 +139,7 @@ class _File:
     def _filled(self, value: str) -> str:
         if "$" not in value:
             return value
-        return interpolate.text(value, {**self._found, **self._environment}, self._unset, self._error)
+        return interpolate.text(value, self._known, self._unset, self._error)
 
     def _unset(self, name: str) -> None:
         self._warn(f"{self._name}: variable {name} is not set: an empty text takes its place")

@@ -69,7 +69,7 @@ class Files:
         """A service with what it extends below it.  ``chain``: the file, and services that lead here."""
         service = services.mapping[name]
         extends = service.child("extends")
-        if extends is None or extends.tag == "reset":
+        if extends is None or "reset" in (service.tag, extends.tag):
             return service
         here = f"{chain[0]} {name}"
         if here in chain:
@@ -87,7 +87,7 @@ class Files:
             path = located(path, extends.mark.folder)
             services = self._services_of(path, extends, name)
             chain = (identity(path), *chain[1:])
-        if wanted not in services.mapping:
+        if wanted not in services.mapping or services.mapping[wanted].tag == "reset":
             where = f" in {path}" if path else ""
             raise extends.error(
                 f"services.{name}.extends: there is no service {wanted!r:.60}{where}{nearest(wanted, services.mapping)}"
@@ -106,7 +106,7 @@ class Files:
 
     def _with_included(self, document: Node, path: str) -> Node:
         include = document.child("include")
-        if include is None:
+        if include is None or include.tag == "reset":
             return document
         chain = (*self.chain, identity(path))
         found = {key: child for key, child in document.mapping.items() if key != "include"}
@@ -171,5 +171,5 @@ def surroundings(
         text = dotenv.read(path, path)
         if text is None and names:
             raise wrong(path, "there is no such file of variables")
-        found.update(dotenv.parse(text or "", path, {**found, **environment}, warn))
+        found.update(dotenv.parse(text or "", path, environment, warn, earlier=found))
     return {**found, **environment}

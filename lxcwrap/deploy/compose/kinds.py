@@ -187,7 +187,7 @@ class Object(Kind):
                 if not isinstance(known.kind, Noted):
                     found[key] = replace(read, tag=child.tag)
         for key in self.needs:
-            if key not in found:
+            if key not in found or found[key].tag == "reset":
                 raise node.error(f"{place}: {key} is missing")
         return node.with_value(found)
 

@@ -133,7 +133,7 @@ class Truth(Kind):
     """Yes or no."""
 
     def read(self, node: Node, place: str, warn: Warn) -> Node:
-        if node.value not in TRUTH:
+        if not isinstance(node.value, str) or node.value not in TRUTH:
             raise wants(node, place, "true or false")
         return node.with_value(TRUTH[node.value])
 
@@ -171,6 +171,20 @@ class Time(Kind):
 
     def schema(self) -> Schema:
         return {"type": ["string", "integer"]}
+
+
+@dataclass(frozen=True)
+class Microseconds(Kind):
+    """A number of microseconds, or a duration."""
+
+    def read(self, node: Node, place: str, warn: Warn) -> Node:
+        if isinstance(node.value, str) and _INTEGER.fullmatch(node.value):
+            return Whole().read(node, place, warn)
+        Time().read(node, place, warn)
+        return node.with_value(parse_duration(node.text) // 1000)
+
+    def schema(self) -> Schema:
+        return {"type": ["integer", "string"]}
 
 
 def size_of(node: Node | None) -> int:

@@ -12,7 +12,7 @@ import signal
 from lxcwrap.deploy.compose import shorts
 from lxcwrap.deploy.compose.kinds import Driven, Field, Many, Map, Noted, Object, Pairs, Refused, Short, Words
 from lxcwrap.deploy.compose.node import Node
-from lxcwrap.deploy.compose.scalars import Choice, Decimal, Kind, Mode, Size, Text, Time, Truth, Whole
+from lxcwrap.deploy.compose.scalars import Choice, Decimal, Kind, Microseconds, Mode, Size, Text, Time, Truth, Whole
 from lxcwrap.deploy.compose.table_deploy import BUILD, DEPLOY
 from lxcwrap.errors import UsageError
 from lxcwrap.model import run_flags
@@ -320,8 +320,8 @@ SERVICE = Object(
         "cpu_shares": Field(Whole(), "Relative weight.", "--cpu-shares"),
         "cpu_period": Field(Whole(), "Length of a period in microseconds.", "--cpu-period"),
         "cpu_quota": Field(Whole(-1), "Cpu time in each period in microseconds.", "--cpu-quota"),
-        "cpu_rt_period": Field(Whole(), "Real-time period in microseconds (cgroup v1).", "--cpu-rt-period"),
-        "cpu_rt_runtime": Field(Whole(), "Real-time cpu time in each period (cgroup v1).", "--cpu-rt-runtime"),
+        "cpu_rt_period": Field(Microseconds(), "Real-time period (cgroup v1).", "--cpu-rt-period"),
+        "cpu_rt_runtime": Field(Microseconds(), "Real-time cpu time in each period (cgroup v1).", "--cpu-rt-runtime"),
         "cpuset": Field(Text(), "Processors to run on.", "--cpuset-cpus"),
         "pids_limit": Field(Whole(-1), "As deploy.resources.limits.pids."),
         "blkio_config": Field(_BLOCK_IO, "Limits of block devices."),

@@ -22,8 +22,7 @@ def environment(model: Model, service: Node, place: str) -> dict[str, str]:
         text = _read(entry, entry.get("path"), f"{place}.env_file", needed=entry.get("required", default=True))
         path = located(entry.get("path"), entry.mark.folder)
         raw = entry.get("format") == "raw"
-        surroundings = {**found, **model.environment}
-        found.update(dotenv.parse(text, path, surroundings, model.warn, raw=raw))
+        found.update(dotenv.parse(text, path, model.environment, model.warn, earlier=found, raw=raw))
     for name, value in _pairs(service, "environment"):
         if value.value is not None:
             found[name] = value.text
