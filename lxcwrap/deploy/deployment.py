@@ -138,6 +138,8 @@ class _Run:
         states = self._observe()
         plan = self._plan(states)
         states, plan = self._bring_contents(plan, states)
+        if self._stopping.is_set():
+            raise Stopped
         if plan.is_empty:
             return Report(self._number - 1, False, Outcome(), release.DONE, self._unreachable(states))
         record = Release(
@@ -214,7 +216,9 @@ class _Run:
         return Report(self._number, True, outcome, status, self._unreachable(final))
 
     def _end(self, record: Release, status: str, final: Sequence[HostState]) -> None:
-        done = replace(record, status=status, ended=release.now(), places=planner.places(final))
+        silent = {state.name for state in final if state.problem}
+        places = (*planner.places(final), *(place for place in self._places() if place[2] in silent))
+        done = replace(record, status=status, ended=release.now(), places=places)
         for name, error in release.put_where_possible(self._hosts, done).items():
             self._say(name, "release", f"not recorded: {error.message}")
 
