@@ -71,14 +71,9 @@ def load(options: Mapping[str, Any], file: str = "") -> tuple[Application, tuple
 def load_model(options: Mapping[str, Any], file: str = "") -> Read:
     from lxcwrap.deploy.compose import read as reader
 
-    return reader.read(
-        files(options, file),
-        os.environ,
-        options["project"],
-        options["profiles"],
-        _env_files(options),
-        options["folder"],
-    )
+    around, named = _surroundings(options), _env_files(options)
+    paths = _files(options, around, file)
+    return reader.read(paths, around, options["project"], options["profiles"], named, options["folder"])
 
 
 def name(options: Mapping[str, Any], file: str = "") -> str:
@@ -87,9 +82,10 @@ def name(options: Mapping[str, Any], file: str = "") -> str:
 
     if options["project"]:
         return reader.check_project(options["project"])
-    if os.environ.get(reader.NAME):
-        return reader.check_project(os.environ[reader.NAME])
-    return reader.project_name(files(options, file), os.environ, _env_files(options), options["folder"])
+    around = _surroundings(options)
+    if around.get(reader.NAME):
+        return reader.check_project(around[reader.NAME])
+    return reader.project_name(_files(options, around, file), around, _env_files(options), options["folder"])
 
 
 def show(warnings: tuple[str, ...]) -> None:
@@ -101,13 +97,21 @@ def show(warnings: tuple[str, ...]) -> None:
 
 def files(options: Mapping[str, Any], file: str = "") -> list[str]:
     """The Compose files: those that were named, else COMPOSE_FILE's, else those of the nearest folder that has one."""
+    return _files(options, _surroundings(options), file)
+
+
+def _surroundings(options: Mapping[str, Any]) -> dict[str, str]:
+    """The caller's variables, and below them those of ``.env`` where the caller is, or of the files that are named."""
+    from lxcwrap.deploy.compose.files import surroundings
+
+    return surroundings(os.environ, _env_files(options), os.curdir, lambda line: None)
+
+
+def _files(options: Mapping[str, Any], variables: Mapping[str, str], file: str) -> list[str]:
     named = [*([file] if file else []), *options["files"]]
     if named:
         return named
-    from lxcwrap.deploy.compose.files import surroundings
-
     folder = options["folder"] or os.curdir
-    variables = surroundings(os.environ, _env_files(options), folder, lambda line: None)
     listed = variables.get("COMPOSE_FILE", "")
     if listed:
         separator = variables.get("COMPOSE_PATH_SEPARATOR") or os.pathsep

@@ -118,6 +118,18 @@ def test_compose_file_in_a_file_of_variables(folder: Path) -> None:
     assert options.files(NONE) == ["other.yaml"]
 
 
+def test_variables_where_the_caller_is_go_before_the_projects(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / ".env").write_text("TAG=project\n")
+    assert "web:project" in output(capsys, "--images")
+    (folder / "sub").mkdir()
+    monkeypatch.chdir(folder / "sub")
+    (folder / "sub" / ".env").write_text("TAG=here\nCOMPOSE_PROJECT_NAME=named-here\n")
+    assert "web:here" in output(capsys, "--images")
+    assert options.name(NONE) == "named-here"
+
+
 def test_an_override_file_is_merged(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "compose.override.yml").write_text("services: {web: {image: other}}\n")
     assert output(capsys, "--images") == "other\n"

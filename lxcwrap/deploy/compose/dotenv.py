@@ -9,10 +9,10 @@ from types import MappingProxyType
 
 from lxcwrap.deploy.compose import interpolate
 from lxcwrap.deploy.compose.node import wrong
-from lxcwrap.model.names import check_text
 
 SIZE_LIMIT = 1024 * 1024
 _LINE = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(?:([=:])[ \t]*)?")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$"}
 
 
@@ -109,7 +109,9 @@ class _File:
         self._room -= len(value)
         if self._room < 0:
             raise self._error(f"with its variables filled in the file is longer than {interpolate.TOTAL} characters")
-        self._found[match[1]] = check_text(value, f"{self._name}: {match[1]}", newlines=True)
+        if _CONTROL.search(value):
+            raise self._error(f"{match[1]} holds a control character")
+        self._found[match[1]] = value
 
     def _alone(self, match: re.Match[str]) -> None:
         """A name without a value takes the caller's."""

@@ -69,7 +69,7 @@ class Files:
         """A service with what it extends below it.  ``chain``: the file, and services that lead here."""
         service = services.mapping[name]
         extends = service.child("extends")
-        if extends is None or "reset" in (service.tag, extends.tag):
+        if extends is None or extends.tag == "reset":
             return service
         here = f"{chain[0]} {name}"
         if here in chain:
@@ -106,7 +106,7 @@ class Files:
 
     def _with_included(self, document: Node, path: str) -> Node:
         include = document.child("include")
-        if include is None or include.tag == "reset":
+        if include is None:
             return document
         chain = (*self.chain, identity(path))
         found = {key: child for key, child in document.mapping.items() if key != "include"}

@@ -9,8 +9,7 @@ from functools import partial
 from typing import Any
 
 from lxcwrap.deploy.compose.node import Node
-from lxcwrap.deploy.compose.scalars import TRUTH, Kind, Schema, Text, Truth, Warn, checked, wants
-from lxcwrap.model.names import check_text
+from lxcwrap.deploy.compose.scalars import TRUTH, Kind, Schema, Text, Truth, Warn, check_controls, checked, wants
 
 _REPLACES = "this takes the place of an earlier item with the same target"
 _NAME = re.compile(r"[a-zA-Z0-9._-]+")
@@ -112,7 +111,7 @@ class Pairs(Kind):
         text = Text(lines=self.lines, truths=True)
         found: dict[str, Node] = {}
         for name, value in self._pairs(node, place):
-            checked(replace(value, text=name), place, lambda text: check_text(text, "the name"))
+            check_controls(value, name, place)
             if not name.strip():
                 raise value.error(f"{place}: a name is empty")
             if value.value is None and not self.empty:

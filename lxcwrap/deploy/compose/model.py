@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from lxcwrap.deploy.compose.kinds import nearest
 from lxcwrap.deploy.compose.node import Node
+from lxcwrap.deploy.compose.scalars import checked
+from lxcwrap.model.names import check_name
 
 DEFAULT_NETWORK = "default"
 
@@ -43,7 +45,9 @@ class Model:
         if entry is None:
             return f"{self.name}_{name}"
         given = entry.get("name") or entry.get("external", "name")
-        return str(given or (name if is_external(entry) else f"{self.name}_{name}"))
+        key = str(given or (name if is_external(entry) else f"{self.name}_{name}"))
+        checked(Node(key, entry.mark, key), name, lambda text: check_name(text, "its"))
+        return key
 
 
 def is_external(entry: Node) -> bool:

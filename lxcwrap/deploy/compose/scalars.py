@@ -13,7 +13,6 @@ from typing import Any
 
 from lxcwrap.deploy.compose.node import Node
 from lxcwrap.errors import LxcwrapError
-from lxcwrap.model.names import check_text
 from lxcwrap.model.units import parse_bytes, parse_duration
 
 Schema = dict[str, Any]
@@ -54,6 +53,14 @@ def checked(node: Node, place: str, check: Callable[[str], Any]) -> Any:
         raise node.error(f"{place}: {error.message.removeprefix('the value: ')}", error.hint) from None
 
 
+def check_controls(node: Node, text: str, place: str, *, lines: bool = False) -> None:
+    """Control characters are refused, newlines and tabs unless ``lines``.  The text may be secret: it is not shown."""
+    for letter in text:
+        if (letter < " " or letter == "\x7f") and not (lines and letter in "\n\t\r"):
+            hint = "use a secret or a config for several lines" if letter == "\n" else ""
+            raise node.error(f"{place}: the value holds the control character {letter!r}", hint)
+
+
 @dataclass(frozen=True)
 class Text(Kind):
     """A text; numbers are taken as they are written.  ``check`` raises for what is not allowed."""
@@ -67,7 +74,7 @@ class Text(Kind):
             raise wants(node, place, "a text")
         if not node.quoted and not self.truths and node.value in ("true", "false"):
             raise node.error(f"{place}: a text is wanted, not {node.value}", "quotes make it one")
-        checked(node, place, lambda text: check_text(text, "the value", newlines=self.lines))
+        check_controls(node, node.text, place, lines=self.lines)
         if self.check:
             checked(node, place, self.check)
         return node

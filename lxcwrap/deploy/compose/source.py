@@ -86,6 +86,8 @@ class _Composer:
             node = Node(self._mapping(events, depth + 1), mark, tag=tag)
         else:
             node = Node(tuple(self._sequence(events, depth + 1)), mark, tag=tag)
+        if tag == "reset":  # whatever stands there
+            node = Node(None, mark, tag=tag)
         if event.anchor:
             self._anchors[event.anchor] = (node, self._count - before, self._deepest - depth)
         self._deepest = max(self._deepest, outer)

@@ -8,9 +8,8 @@ from lxcwrap.deploy.compose import dotenv
 from lxcwrap.deploy.compose.files import located
 from lxcwrap.deploy.compose.model import Model
 from lxcwrap.deploy.compose.node import Node
+from lxcwrap.deploy.compose.scalars import check_controls
 from lxcwrap.deploy.observation import APP
-from lxcwrap.errors import LxcwrapError
-from lxcwrap.model.names import check_text
 
 _OURS = APP.partition(".")[0] + "."
 
@@ -31,7 +30,7 @@ def environment(model: Model, service: Node, place: str) -> dict[str, str]:
         else:
             found.pop(name, None)
     for name, text in found.items():
-        _check(service.child("environment") or service, text, f"{place}.environment.{name}")
+        check_controls(service.child("environment") or service, text, f"{place}.environment.{name}")
     return found
 
 
@@ -69,10 +68,3 @@ def _read(entry: Node, path: str, place: str, *, needed: bool = True) -> str:
     if text is None and needed:
         raise entry.error(f"{place}: there is no file {located(path, entry.mark.folder)}")
     return text or ""
-
-
-def _check(node: Node, text: str, place: str) -> None:
-    try:
-        check_text(text, place)
-    except LxcwrapError as error:
-        raise node.error(error.message) from None
