@@ -34,8 +34,8 @@ class Form:
 
     @property
     def key(self) -> str:
-        """What a part of it is kept by; the same where a pull of that blob would keep one."""
-        return self.digest or digests.of(f"gzip of {self.diff_id}".encode())
+        """What a part of it is kept by, the same in every form: one that was made is a known blob the next time."""
+        return digests.of(f"copy of {self.diff_id}".encode())
 
     @classmethod
     def from_json(cls, plain: Any) -> Form:

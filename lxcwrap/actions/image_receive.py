@@ -1,7 +1,7 @@
 """The far side of ``image copy``: images that come layer by layer, as far as they are not here.
 
-Each layer is hashed, unpacked and kept while it comes.  When the sender is gone the parts stay where a pull keeps its
-own, and the next copy goes on there.
+Each layer is hashed, unpacked and kept while it comes.  When the sender is gone the parts stay beside those of cut
+pulls, and the next copy goes on there.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def receive(store: Store, driver: Driver, source: int, target: int) -> None:
     def send(kind: bytes, payload: bytes) -> None:
         frames.write(target, kind, payload)
 
+    staging.sweep(store.paths)
     offer = Offer.receive(take)
     forms = {form.diff_id: form for form in offer.forms}
     try:
@@ -141,7 +142,7 @@ class _Arrivals:
     def _begun(self, form: Form) -> Wanted | None:
         """What is still to come of a form.  Whole ones are unpacked already."""
         if form.digest:
-            partial.reuse(self._paths, form.digest)
+            partial.reuse(self._paths, form.digest, form.key)
         content = self._open(form)
         content.adopt_existing()
         if form.digest and content.digest == form.digest:

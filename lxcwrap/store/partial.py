@@ -35,11 +35,11 @@ def held(paths: Paths, digests: Iterable[str]) -> Iterator[None]:
         yield
 
 
-def reuse(paths: Paths, digest: str) -> None:
-    """A blob that is here already counts as a whole download."""
+def reuse(paths: Paths, digest: str, key: str = "") -> None:
+    """A blob that is here already counts as a whole download; ``key`` as in ``adopt``."""
     if blobs.exists(paths, digest):
-        discard(paths, digest)
-        os.link(paths.blob(digest), path(paths, digest))
+        discard(paths, key or digest)
+        os.link(paths.blob(digest), path(paths, key or digest))
 
 
 def adopt(paths: Paths, key: str, digest: str = "") -> None:

@@ -128,6 +128,7 @@ def test_a_copy_that_was_cut_goes_on(fleet: Fleet, application: Application) -> 
     line = summary(fleet("image", "copy", "app:cut", "alpha"))["alpha"]
     assert "were there" in line and sent(line) < 42.5 * MB - kept
     assert known(fleet, "alpha", "app:cut") == image and partials(fleet, "alpha") == []
+    assert os.listdir(f"{state(fleet, 'alpha')}/tmp") == []
     assert fleet("-H", "alpha", "run", "--rm", "app:cut", "/busybox", "md5sum", "/base").code == 0
 
 
