@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,13 @@ class Shop:
         return fetched(f"http://{self.fleet.addresses[host]}:{self.port}/")
 
     def down(self) -> None:
-        self.fleet("down", "-p", self.name, "--volumes", check=False, timeout=120)
+        self.fleet("down", "-p", self.name, "--volumes", timeout=120)
+
+    def wipe(self) -> None:
+        """No container of it is left."""
+        script = f"lxcwrap rm -f $(lxcwrap ps -aq --filter label=lxcwrap.app={self.name})"
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda host: self.fleet.inside(host, "sh", "-c", script, check=False), self.hosts))
 
     @contextmanager
     def asked(self, *hosts: str) -> Iterator[Asking]:

@@ -27,7 +27,7 @@ def shop(six: Fleet, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
 
     yield make
     for one in made:
-        one.down()
+        one.wipe()
 
 
 def test_two_services_on_three_hosts(shop: Make, six: Fleet) -> None:
@@ -186,7 +186,7 @@ def test_hooks(shop: Make, six: Fleet) -> None:
     app.write("2", **{"x-lxcwrap": {"hooks": hooks}})
     app.deploy()
     assert app.page("one") == "2"
-    assert "hook" not in six("-H", "one", "ps", "-a", "--format", "{{.Names}}").out
+    assert "-hook-" not in six("-H", "one", "ps", "-a", "--format", "{{.Names}}").out
 
 
 def test_jobs_and_conditions(shop: Make, six: Fleet) -> None:

@@ -29,7 +29,7 @@ def shop(six: Fleet, tmp_path: Path) -> Iterator[Make]:
 
     yield make
     for one in made:
-        one.down()
+        one.wipe()
 
 
 def begun(app: Shop, words: str) -> subprocess.Popen[bytes]:
@@ -64,10 +64,10 @@ def test_two_operators(shop: Make, six: Fleet) -> None:
 
 
 def test_an_operator_that_is_killed(shop: Make, six: Fleet) -> None:
-    app = shop("killed", 8112)
+    app = shop("killed", 8112, ("one", "two"))
     app.deploy()
     app.write("2", web=ONE_BY_ONE)
-    with app.asked("one", "two", "three") as asking:
+    with app.asked("one", "two") as asking:
         for words in ("created killed-web", "waiting until it is healthy", "serves"):
             child = begun(app, words)
             child.send_signal(signal.SIGKILL)
@@ -75,7 +75,7 @@ def test_an_operator_that_is_killed(shop: Make, six: Fleet) -> None:
         done = app.deploy()
     assert "done" in done.out
     assert asking.failures == []
-    assert [app.page(host) for host in app.hosts] == ["2"] * 3
+    assert [app.page(host) for host in app.hosts] == ["2"] * 2
     assert sorted(app.ps("{{.Host}} {{.Name}} {{.State}}")) == [
         f"{host} killed-web-{slot} running" for host, slot in sorted(_slots(app).items())
     ]
@@ -86,16 +86,16 @@ def _slots(app: Shop) -> dict[str, int]:
 
 
 def test_ctrl_c_stops_after_the_present_step(shop: Make, six: Fleet) -> None:
-    app = shop("halted", 8113)
+    app = shop("halted", 8113, ("one", "two"))
     app.deploy()
     app.write("2", web=ONE_BY_ONE)
     child = begun(app, "waiting until it is healthy")
     child.send_signal(signal.SIGINT)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 130 and b"carries on" in said
-    assert sorted(app.page(host) for host in app.hosts) == ["1", "1", "2"]
+    assert sorted(app.page(host) for host in app.hosts) == ["1", "2"]
     app.deploy()
-    assert [app.page(host) for host in app.hosts] == ["2"] * 3
+    assert [app.page(host) for host in app.hosts] == ["2"] * 2
 
 
 def test_a_host_that_dies(shop: Make, six: Fleet) -> None:
@@ -155,7 +155,7 @@ def test_a_slow_and_lossy_network(shop: Make, six: Fleet) -> None:
 
 
 def test_a_connection_that_is_cut(shop: Make, six: Fleet) -> None:
-    app = shop("cut", 8117)
+    app = shop("cut", 8117, ("one", "two"))
     app.deploy()
     app.write("2", web=SLOW)
     child = begun(app, "waiting until it is healthy")
@@ -166,5 +166,5 @@ def test_a_connection_that_is_cut(shop: Make, six: Fleet) -> None:
     assert child.returncode in (1, 255)
     assert six("lock", "status", "-p", "cut").out == "cut is not locked\n"
     app.deploy()
-    assert [app.page(host) for host in app.hosts] == ["2"] * 3
-    assert len(app.ps()) == 3
+    assert [app.page(host) for host in app.hosts] == ["2"] * 2
+    assert len(app.ps()) == 2

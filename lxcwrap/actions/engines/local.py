@@ -25,7 +25,7 @@ class LocalHost:
         self.name = os.uname().nodename.partition(".")[0] or "localhost"
         self._argv = [*program(), *before]
         self._running: set[subprocess.Popen[bytes]] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while it is held
 
     def run(self, words: Sequence[str], stdin: bytes | BinaryIO = b"", timeout: float = USUAL) -> Result:
         child = self._start(words, subprocess.PIPE if isinstance(stdin, bytes) else stdin, subprocess.PIPE)
