@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import urllib.request
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CHECKOUT, Cli
+from tests.conftest import CHECKOUT, Cli, Result
 
 EXAMPLE = CHECKOUT / "examples" / "shop" / "compose.yaml"
 
@@ -87,3 +88,34 @@ def test_wrong_words_are_named(cli: Cli, tmp_path: Path) -> None:
     ):
         wrong = cli(*words, check=False)
         assert wrong.code and said in wrong.err and wrong.err.count("\n") == 1, (words, wrong)
+
+
+def test_a_writer_of_a_volume_is_stopped_first_and_started_again(cli: Cli, tmp_path: Path) -> None:
+    def up(command: str) -> Result:
+        (tmp_path / "compose.yaml").write_text(
+            "name: single\n"
+            "services:\n"
+            "  db:\n"
+            "    image: busybox:latest\n"
+            f"    command: [sh, -c, {json.dumps(command)}]\n"
+            "    volumes: ['data:/data']\n"
+            "    stop_grace_period: 0s\n"
+            "    deploy: {update_config: {monitor: 500ms}}\n"
+            "volumes: {data: {}}\n"
+        )
+        return cli("up", "-d", cwd=tmp_path, check=False)
+
+    assert up("echo 1 >>/data/starts; exec sleep 600").code == 0
+    form = "{{.Name}} {{.State}} {{.ID}}"
+    before = cli("app", "ps", "-p", "single", "--format", form).out
+    assert "db 1  replace, stop-first" in re.sub(" {2,}", "  ", cli("plan", "--recreate", cwd=tmp_path).out)
+    failed = up("echo cannot go on; exit 7")
+    assert failed.code == 1 and "cannot go on" in failed.err and "kept for a look" in failed.err
+    rows = cli("app", "ps", "-p", "single", "--format", form).lines
+    assert before.strip() in rows and len(rows) == 2, "the old one runs again"
+    assert up("exec sleep 500").code == 0
+    rows = cli("app", "ps", "-p", "single", "--format", "{{.Name}} {{.State}}").lines
+    assert rows == ["single-db-1 running"]
+    assert cli("app", "exec", "-p", "single", "db", "cat", "/data/starts").out == "1\n1\n"
+    cli("down", "--volumes", cwd=tmp_path)
+    assert "data" not in cli("volume", "ls").out
