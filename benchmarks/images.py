@@ -51,7 +51,8 @@ Written by::
 """
 
 FOOT = """\
-Bytes are what the loopback device carried meanwhile, with SSH's own, and for a registry both ways.
+Bytes are what the loopback device carried meanwhile, with SSH's own, and for a registry both ways.  lxcwrap compresses
+the base once, in the first round, and keeps that.
 """
 
 
@@ -174,23 +175,32 @@ def _measure(setting: Setting, archive: Path, context: Path, rounds: int) -> Sam
     samples: Samples = {case: defaultdict(list) for case in (WHOLE, CHANGED)}
     context.mkdir()
     (context / "Dockerfile").write_text(f"FROM {BASE}\nCOPY last /last\n")
+    (context / "last").touch()
     for near in (setting.docker, setting.lxcwrap):
         near.run("import", str(archive), BASE)
     for number in range(rounds):
         for case in (WHOLE, CHANGED):
-            if case == CHANGED:  # the registry, too, has the base in the form of each
+            if case == CHANGED:  # registry and hosts have the base, in the form of each
+                for near in (setting.docker, setting.lxcwrap):
+                    near.run("build", "-q", "-t", APP, str(context))
                 docker_registry(setting)
                 lxcwrap_registry(setting)
-            (context / "last").write_bytes(os.urandom(1 << 20))
-            for near in (setting.docker, setting.lxcwrap):
-                near.run("build", "-q", "-t", APP, str(context))
             for name in random.sample(list(WAYS), len(WAYS)):
+                near, far = _ends(setting, name)
+                (context / "last").write_bytes(os.urandom(1 << 20))
+                near.run("build", "-q", "-t", APP, str(context))
                 if case == WHOLE:
                     setting.registry.clear()
-                    (setting.far_docker if "docker" in name else setting.far_lxcwrap).forget_images()
+                    far.forget_images()
                 samples[case][name].append(_one(setting, WAYS[name]))
         print(number + 1, *(f"{name}: {row[-1]}" for name, row in samples[CHANGED].items()), flush=True)
     return samples
+
+
+def _ends(setting: Setting, name: str) -> tuple[Peer, Peer]:
+    if "docker" in name:
+        return setting.docker, setting.far_docker
+    return setting.lxcwrap, setting.far_lxcwrap
 
 
 def _one(setting: Setting, way: Callable[[Setting], None]) -> tuple[float, int]:
