@@ -1,6 +1,10 @@
-"""Time, bytes on the wire and memory of deploy, plan and ps over 1, 2, 4, 8 and 16 hosts.
+"""Time, bytes on the wire and memory of deploy, plan and ps over 1, 2, 4, 8 and 16 hosts; requests during updates.
 
-    sudo /opt/lxcwrap-test/bin/python benchmarks/deployment.py [--hosts 1,2,4,8,16] [--rounds 3] [--output FILE]
+    sudo /opt/lxcwrap-test/bin/python benchmarks/deployment.py [--hosts 1,2,4,8,16] [--rounds 3] [--updates 20]
+        [--output FILE]
+
+With ``--updates`` N there are no tables: a service on three hosts is updated N times while clients ask all three with no
+pause.  Ends with 1 if a request failed.
 
 The hosts are those of tests/fleet: containers with sshd and an address of their own, all on this machine, so that what
 they do side by side shares its processors.  Bytes are those of all of the operator's connections, in both directions.
@@ -41,8 +45,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hosts", default="1,2,4,8,16")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--updates", type=int, default=0)
     parser.add_argument("--output", default="")
     options = parser.parse_args()
+    if options.updates:
+        with fleet(3) as hosts:
+            sys.exit(updated(hosts, options.updates))
     sizes = [int(size) for size in options.hosts.split(",")]
     with fleet(max(sizes)) as hosts:
         found = {size: measured(hosts, size, options.rounds) for size in sizes}
@@ -104,6 +112,23 @@ def measured(hosts: Fleet, size: int, rounds: int) -> dict[str, Cost]:
             take(case, "deploy", app.file)
         app.down()
     return {case: Cost(*(median(column) for column in zip(*taken, strict=True))) for case, taken in costs.items()}
+
+
+def updated(hosts: Fleet, updates: int) -> int:
+    """Whether a request failed, with a line about them all."""
+    folder = hosts.home / "steady"
+    folder.mkdir()
+    app = Shop(hosts, folder, "steady", 8200, ["h0", "h1", "h2"])
+    app.deploy()
+    began = time.monotonic()
+    with app.asked("h0", "h1", "h2") as asking:
+        for version in range(2, updates + 2):
+            app.write(str(version))
+            app.deploy()
+    took = time.monotonic() - began
+    print(f"{updates} updates in {took:.0f} s, {len(asking.answers)} requests answered, {len(asking.failures)} failed")
+    print("\n".join(asking.failures[:10]))
+    return int(bool(asking.failures) or set(asking.answers) != {str(number) for number in range(1, updates + 2)})
 
 
 def cost(hosts: Fleet, *words: object) -> Cost:
