@@ -3,11 +3,8 @@
     sudo /opt/lxcwrap-test/bin/python benchmarks/deployment.py [--hosts 1,2,4,8,16] [--rounds 3] [--updates 20]
         [--output FILE]
 
-With ``--updates`` N there are no tables: a service on three hosts is updated N times while clients ask all three with no
-pause.  Ends with 1 if a request failed.
-
-The hosts are those of tests/fleet: containers with sshd and an address of their own, all on this machine, so that what
-they do side by side shares its processors.  Bytes are those of all of the operator's connections, in both directions.
+With ``--updates`` N there are no tables: a service on three hosts is updated N times while clients ask all three
+all the time.  Ends with 1 if a request failed.
 """
 
 from __future__ import annotations
