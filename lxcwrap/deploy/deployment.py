@@ -129,7 +129,7 @@ class _Run:
             return None
 
     def _places(self) -> tuple[tuple[str, int, str], ...]:
-        return next((one.release.places for one in reversed(self._records) if one.release.places), ())
+        return self._records[-1].release.places if self._records else ()
 
     def carry_out(self) -> Report:
         application = self._wish.application
@@ -146,6 +146,7 @@ class _Run:
             self._number, self._wish.who, self._wish.why,
             contents.recorded(application) if self._wish.fresh else application,
             time=release.now(), hosts=tuple(host.name for host in self._all), hooks=self._hooks_done(),
+            places=self._places(),
         )  # fmt: skip
         release.put(self._hosts, record)
         self._say("", "", f"release {self._number} of {application.name}")

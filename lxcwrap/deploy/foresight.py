@@ -31,7 +31,7 @@ def plan(hosts: Sequence[Host], here: Host | None, wish: Wish) -> Plan:
         previous = release.wanted(found, application.name).application
     except NotFound:
         previous = None
-    places = next((one.release.places for one in reversed(found) if one.release.places), ())
+    places = found[-1].release.places if found else ()
     options = replace(wish.options, previous=previous, placed=places)
     first = planner.plan(application, states, release=number, images=known, options=options)
     needs = contents.needed(application, first, states)

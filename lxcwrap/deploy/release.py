@@ -31,7 +31,7 @@ class Release:
     images: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
-    places: tuple[tuple[str, int, str], ...] = ()  # service, slot and host, once it is done
+    places: tuple[tuple[str, int, str], ...] = ()  # service, slot and host, at its end
 
     def to_json(self) -> dict[str, Any]:
         return {
