@@ -273,6 +273,8 @@ class _Run:
         images.Images(self._deployment.here, {}, wanted, self._say, self._deployment.copier).bring(
             self._hosts, plan.items
         )
+        needs = contents.needed(last.application, plan, fresh)
+        contents.put(self._hosts, last.application, needs, contents.read_all(last.application.configs))
         again = observe(self._all, last.application)
         plan = planner.plan(last.application, again, release=self._number, images=wanted, options=options)
         plan = replace(plan, leftovers=tuple(one for one in plan.leftovers if one.container not in kept))

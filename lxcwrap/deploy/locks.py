@@ -27,6 +27,7 @@ class Locked(LxcwrapError):
 class Locks:
     def __init__(self) -> None:
         self._held: dict[str, Holding] = {}
+        self._hosts: dict[str, Host] = {}
         self._over = threading.Event()
         threading.Thread(target=self._beat, daemon=True).start()
 
@@ -37,15 +38,25 @@ class Locks:
 
     def add(self, host: Host, holding: Holding) -> None:
         self._held[host.name] = holding
+        self._hosts[host.name] = host
 
     def check(self) -> None:
-        """Raises Unreachable when one is lost: somebody else may be at work."""
-        for name, holding in self._held.items():
-            if not holding.is_alive:
-                raise Unreachable(f"{name}: the lock is lost: the connection broke, or somebody released it")
+        """Raises Locked when one was released by somebody, who may be at work.
 
-    def lost(self) -> list[str]:
-        return [name for name, holding in self._held.items() if not holding.is_alive]
+        One that went with its host's connection keeps nobody from going on: changes there fail by themselves, and
+        others need the locks of all hosts.
+        """
+        lost = [name for name, holding in self._held.items() if not holding.is_alive]
+        for name in lost:
+            if len(lost) == len(self._held) or self._answers(name):
+                raise Locked(f"the lock on {name} is lost: somebody released it, or the connection broke")
+
+    def _answers(self, name: str) -> bool:
+        try:
+            self._hosts[name].run(("app-end", "drained"), timeout=20)
+        except Unreachable:
+            return False
+        return True
 
     def close(self) -> None:
         self._over.set()
