@@ -74,6 +74,7 @@ def test_no_request_fails_while_versions_change(shop: Make) -> None:
 
 def test_a_version_that_is_not_well(shop: Make, six: Fleet) -> None:
     app = shop("sick", 8103)
+    app.write(web={"configs": ["motd"]}, configs={"motd": {"content": "of 1"}})
     app.deploy()
     sick = {"healthcheck": {"test": "echo no such thing; false"}, "command": ["sh", "-c", "echo last words; sleep 600"]}
     app.write("2", web={**sick, "deploy": {"update_config": {"parallelism": 1}}})
@@ -85,11 +86,14 @@ def test_a_version_that_is_not_well(shop: Make, six: Fleet) -> None:
     kept = [row for row in app.ps() if "-r2" in row]
     assert len(kept) == 1 and "exited" in kept[0]
 
-    app.write("3", web={**sick, "deploy": {"update_config": {"failure_action": "rollback"}}})
+    worse = {**sick, "configs": ["motd"], "deploy": {"update_config": {"failure_action": "rollback"}}}
+    app.write("3", web=worse, configs={"motd": {"content": "of 3"}})
     back = app.deploy(check=False)
     assert back.code == 1 and "rolled-back" in back.out and "back to release 1" in back.out, back
     assert [app.page(host) for host in app.hosts] == ["1"] * 3
-    assert six("drift", "-p", "sick", check=False).code in (0, 2)
+    assert six("app", "exec", "-p", "sick", "web", "cat", "/motd").out == "of 1"
+    drifted = six("drift", "-p", "sick", check=False)
+    assert drifted.code == 2 and "web 1" not in drifted.out, "what was kept for a look is extra, nothing else"
 
     app.write("4")
     app.deploy()

@@ -63,6 +63,19 @@ def test_two_operators(shop: Make, six: Fleet) -> None:
     assert six("lock", "status", "-p", "busy").out == "busy is not locked\n"
 
 
+def test_a_lock_that_somebody_releases(shop: Make, six: Fleet) -> None:
+    app = shop("freed", 8118, ("one", "two"))
+    app.deploy()
+    app.write("2", web=ONE_BY_ONE)
+    child = begun(app, "waiting until it is healthy")
+    assert "was being changed by" in six("lock", "release", "-p", "freed").out
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 75 and b"the lock on" in said, said
+    assert sorted(app.page(host) for host in app.hosts) == ["1", "2"]
+    app.deploy()
+    assert [app.page(host) for host in app.hosts] == ["2"] * 2
+
+
 def test_an_operator_that_is_killed(shop: Make, six: Fleet) -> None:
     app = shop("killed", 8112, ("one", "two"))
     app.deploy()

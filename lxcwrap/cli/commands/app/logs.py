@@ -10,10 +10,10 @@ from lxcwrap.cli.app import App, pass_app
 from lxcwrap.cli.application_options import application_options
 
 
-@click.command(epilog="\b\nExamples:\n  lxcwrap app logs\n  lxcwrap app logs --follow --tail 20 web")
+@click.command(epilog="\b\nExamples:\n  lxcwrap app logs\n  lxcwrap app logs -f --tail 20 web")
 @click.argument("services", nargs=-1, metavar="[SERVICE...]")
 @application_options
-@click.option("--follow", is_flag=True, help="Go on with what is printed from now on.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is printed from now on.")
 @click.option("-n", "--tail", default="", metavar="N", help="Only the last N lines of each container.")
 @click.option(
     "--since", default="", metavar="TIME", help="Only what was printed since then (10m, 2026-01-31T12:00:00)."
@@ -32,3 +32,8 @@ def command(
     words += ["--since", since] if since else []
     words += ["--timestamps"] if timestamps else []
     return show(app, files.name(options), services, words)
+
+
+for option in command.params:
+    if option.name == "files":
+        option.opts = ["--file"]  # -f follows here, as fingers expect
