@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from lxcwrap.actions import far
@@ -32,6 +32,7 @@ from lxcwrap.store.database import Store
 from lxcwrap.store.images import Image
 
 COMMAND = "receive-images"
+Connect = Callable[[Host], AbstractContextManager[ssh.Connection]]
 _PIECE = 128 * 1024
 
 
@@ -57,8 +58,11 @@ def copy(
     ask: far.Ask,
     *,
     progress: Progress = SILENT,
+    connect: Connect | None = None,
 ) -> tuple[Copied, ...]:
     """Bring the images, by the names they are given in ``texts``, to every host; what came of each, in their order.
+
+    ``connect`` gives a host's connection where there is one already.
 
     Layers that had to be compressed stay compressed here.  Raises NotFound, Corrupt or NoSpace for what is wrong here.
     """
@@ -68,7 +72,7 @@ def copy(
         contents = Contents(store, driver, stack, stage)
         try:
             offered = tuple(_offered(store, image, names) for image, names in chosen.items())
-            sender = _Sender(Offer(offered, tuple(contents.forms.values())), contents, ask, progress)
+            sender = _Sender(Offer(offered, tuple(contents.forms.values())), contents, ask, progress, connect)
             results = sender.to_all(hosts)
             contents.keep_made()
             return results
@@ -93,7 +97,10 @@ def _offered(store: Store, image: Image, names: list[str]) -> Offered:
 
 
 class _Sender:
-    def __init__(self, offer: Offer, contents: Contents, ask: far.Ask, progress: Progress) -> None:
+    def __init__(
+        self, offer: Offer, contents: Contents, ask: far.Ask, progress: Progress, connect: Connect | None
+    ) -> None:
+        self._connect: Connect = connect or (lambda host: ssh.connect(host, ask))
         self._offer = offer
         self._contents = contents
         self._ask = ask
@@ -122,7 +129,7 @@ class _Sender:
     def _to_one(self, host: Host) -> Copied:
         begun = time.monotonic()
         try:
-            with ssh.connect(host, self._ask) as connection, self._talking(connection) as talk:
+            with self._connect(host) as connection, self._talking(connection) as talk:
                 wanted = self._ask_for_wanted(talk)
                 kept = sum(self._send_layer(talk, wanted, number) for number in range(len(wanted)))
                 if wanted:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from lxcwrap.cli.app import App
@@ -66,10 +66,14 @@ def copier(app: App) -> Copier:
         from lxcwrap.actions.engines.ssh import SshHost
         from lxcwrap.storage import driver as drivers
 
-        targets = [host for host in hosts if isinstance(host, SshHost)]
+        engines = {host.target: host for host in hosts if isinstance(host, SshHost)}
         driver = drivers.choose(app.store, app.storage_driver)
-        asked = targets[0].ask
-        for result in image_copy.copy(app.store, driver, [reference], [one.target for one in targets], asked):
+        ask = next(iter(engines.values())).ask
+        done = image_copy.copy(
+            app.store, driver, [reference], list(engines), ask,
+            connect=lambda target: nullcontext(engines[target].connection()),
+        )  # fmt: skip
+        for result in done:
             if result.failure:
                 raise result.failure
 
