@@ -83,6 +83,7 @@ class Docker(Peer):
     """dockerd with its own containerd, data, socket and exec root; BuildKit builds."""
 
     name = "dockerd"
+    options: tuple[str, ...] = ()
 
     def __init__(self, place: Path) -> None:
         super().__init__(place)
@@ -101,7 +102,7 @@ class Docker(Peer):
     def start(self) -> None:
         super().start()
         argv = ["dockerd", "-H", self.socket, "--data-root", f"{self.place}/data", "--exec-root", f"{self.place}/exec"]
-        argv += ["--pidfile", f"{self.place}/pid", "--storage-driver", "overlay2"]
+        argv += ["--pidfile", f"{self.place}/pid", "--storage-driver", "overlay2", *self.options]
         with open(self.place / "log", "wb") as log:
             self.daemon = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
         for _ in range(300):

@@ -150,6 +150,8 @@ def _take_down(root: str) -> None:
         subprocess.run(["ip", "link", "delete", paths.bridge], **quiet)
     for family in ("inet", "ip", "ip6", "bridge"):
         subprocess.run(["nft", "delete", "table", family, paths.nft_table], **quiet)
+    if os.path.ismount(f"{paths.run}/secrets"):
+        subprocess.run(["umount", f"{paths.run}/secrets"], **quiet)
     shutil.rmtree(paths.run, ignore_errors=True)
     shutil.rmtree(root, ignore_errors=True)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lxcwrap.errors import Unreachable
+from lxcwrap.errors import LxcwrapError, Unreachable
 from lxcwrap.runtime import frames
 
 PROTOCOL = 1
@@ -190,21 +190,29 @@ def follow(channel: Channel, received: bytes, output: Output, name: str) -> int:
                 elif kind == frames.FAILED:
                     raise Unreachable(f"{name}: {json.loads(payload)['message']}")
             received = channel.recv(_PIECE)
-        except (OSError, EOFError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise Unreachable(f"{name}: the connection broke: {error or type(error).__name__}") from None
         if not received:
             raise Unreachable(f"{name}: the connection was lost; what runs there may go on")
 
 
-def _send_request(channel: Channel, request: Request) -> None:
-    channel.sendall(frames.encode(frames.PLAN, json.dumps(request.to_json()).encode()))
+def failure(name: str, said: bytes, code: int) -> LxcwrapError:
+    """Of a command that is none of the user's, after what it said on standard error."""
+    words = said.decode(errors="replace").strip().removeprefix("lxcwrap: ")
+    if "is not a command" in words:
+        return too_old(name)
+    return LxcwrapError(f"{name}: {words[:1000] or f'exit code {code}'}")
+
+
+def encoded(request: Request) -> bytes:
+    return frames.encode(frames.PLAN, json.dumps(request.to_json()).encode())
 
 
 def run(connection: Connection, request: Request, output: Output, ask: Ask) -> int:
     """Without input; the exit code.  Raises Unreachable."""
     channel, rest = begin(connection, ask)
     try:
-        _send_request(channel, request)
+        channel.sendall(encoded(request))
         channel.sendall(frames.encode(frames.INPUT_END))
         return follow(channel, rest, output, connection.name)
     finally:
@@ -231,7 +239,7 @@ class Interactive:
         signals, unblock = attach.caught([signal.SIGWINCH] if self._request.terminal else _PASSED_ON)
         reader = threading.Thread(target=self._read, daemon=True)
         try:
-            _send_request(self._channel, self._request)
+            self._channel.sendall(encoded(self._request))
             reader.start()
             self._write(stdin, signals)
         except OSError as error:

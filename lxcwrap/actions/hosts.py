@@ -66,14 +66,11 @@ def look(hosts: Sequence[Host], ask: far.Ask) -> Iterator[Seen]:
 
 
 def facts(connection: ssh.Connection, ask: far.Ask) -> Facts:
-    """Raises Unreachable."""
+    """Raises LxcwrapError."""
     output = _Kept()
     code = far.run(connection, far.Request(("host-facts",)), output, ask)
     if code:
-        said = output.errors.decode(errors="replace").strip().removeprefix("lxcwrap: ")
-        if "is not a command" in said:
-            raise far.too_old(connection.name)
-        raise Unreachable(f"{connection.name}: {said or f'exit code {code}'}")
+        raise far.failure(connection.name, bytes(output.errors), code)
     try:
         return Facts.from_json(json.loads(output.text))
     except (ValueError, TypeError):

@@ -6,18 +6,13 @@ threads that only handle files; what they made is entered into the state by the 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from lxcwrap.actions.layer_unpack import unpack
 from lxcwrap.actions.progress import Progress
-from lxcwrap.archive import compression
-from lxcwrap.archive.checked import HashingReader
-from lxcwrap.archive.growing import CHUNK, Follower
-from lxcwrap.archive.pipeline import Ahead, ahead
-from lxcwrap.errors import Corrupt, Unsafe
 from lxcwrap.model.image import Descriptor
 from lxcwrap.model.paths import Paths
 from lxcwrap.registry.client import Client
@@ -29,7 +24,6 @@ from lxcwrap.store.layers import Layer
 
 DOWNLOADS = 3  # layers that come in at the same time
 EXTRACTIONS = 3
-PADDING_LIMIT = 64 << 20  # bytes that may follow the end of a layer's tar
 
 
 @dataclass(frozen=True)
@@ -152,35 +146,12 @@ class Fetch:
         if not item.download:
             raise item.error or Unreachable(f"registry {self._client.domain}: stopped")
         content, total = item.download.content, layer.blob.size
-        os.mkdir(staged, 0o700)
 
         def advance(done: int) -> None:
             if content.size == total:  # until then the download is what is shown
                 self._progress.advance(layer.name, "Extracting", done, total)
 
-        source = Follower(content, advance)
-        unpacked = HashingReader(compression.reader(source))
-        with ahead(unpacked) as stream:
-            try:
-                self._driver.extract(stream, staged)
-                _drain(stream, layer)
-            except (Corrupt, Unsafe):
-                content.wait()  # that the wrong bytes came says more than what they did here
-                raise
-            except BaseException as error:
-                self._fail(error)  # at once: leaving would wait for bytes that are still to come
-                raise
-        content.wait()
-        if unpacked.digest != layer.diff_id:
-            raise Corrupt(f"layer {layer.blob.digest} unpacks to {unpacked.digest}, its image says {layer.diff_id}")
+        what = f"layer {layer.blob.digest}"
+        size = unpack(self._driver, content, staged, layer.diff_id, what=what, advance=advance, failed=self._fail)
         self._progress.state(layer.name, "Pull complete")
-        return Layer(layer.chain_id, layer.diff_id, layer.parent, unpacked.size), staged
-
-
-def _drain(stream: Ahead, layer: Wanted) -> None:
-    """What follows the end of the tar belongs to its digest."""
-    rest = 0
-    while chunk := stream.read(CHUNK):
-        rest += len(chunk)
-        if rest > PADDING_LIMIT:
-            raise Corrupt(f"layer {layer.blob.digest} goes on for over {PADDING_LIMIT} bytes after its end")
+        return Layer(layer.chain_id, layer.diff_id, layer.parent, size), staged

@@ -6,14 +6,12 @@ import os
 import threading
 from dataclasses import dataclass
 
+from lxcwrap.actions.layer_pack import pack
 from lxcwrap.actions.progress import Progress
-from lxcwrap.archive import compression
-from lxcwrap.archive.growing import CHUNK, Growing
-from lxcwrap.archive.pipeline import ahead, behind
+from lxcwrap.archive.growing import Growing
 from lxcwrap.model.image import OCI_LAYER_GZIP
 from lxcwrap.registry import upload
 from lxcwrap.registry.client import Client
-from lxcwrap.storage import layers as tars
 from lxcwrap.storage.driver import Driver
 from lxcwrap.store import blobs
 from lxcwrap.store.database import Store
@@ -89,7 +87,7 @@ class Sender:
     def _compressed(self, item: Outgoing) -> Sent:
         """Compress and send at once; the file stays."""
         content = Growing(item.path)
-        maker = threading.Thread(target=self._compress, args=(item, content), daemon=True)
+        maker = threading.Thread(target=pack, args=(self._store, self._driver, item.layer, content), daemon=True)
         maker.start()
         try:
             upload.send_growing(self._client, content, self._advance(item, item.layer.size))
@@ -100,15 +98,3 @@ class Sender:
         self._progress.state(item.name, "Pushed")
         blob = LayerBlob(content.digest, item.layer.diff_id, OCI_LAYER_GZIP, os.path.getsize(item.path), canonical=True)
         return Sent(item.layer.diff_id, blob, item.path)
-
-    def _compress(self, item: Outgoing, content: Growing) -> None:
-        try:
-            tar = tars.tar(self._store, self._driver, item.layer)
-            with tar as stream, ahead(stream) as source, behind(content) as out:
-                gzip = compression.gzip_writer(out)
-                while chunk := source.read(CHUNK):
-                    gzip.write(chunk)
-                gzip.close()
-            content.finish()
-        except BaseException as error:  # raised where the content is sent
-            content.fail(error)

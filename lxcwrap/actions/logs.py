@@ -78,6 +78,21 @@ def show(store: Store, container: Container, wanted: Wanted, form: Form, *, foll
         time.sleep(_PAUSE)
 
 
+def last_lines(store: Store, container: Container, count: int) -> list[str]:
+    """What it said last, on both streams; nothing where no log is kept."""
+    if container.config.log.driver == "none":
+        return []
+    if container.config.log.driver == "journald":
+        from lxcwrap.actions.journal_logs import Journal
+
+        records = Journal(container.id, lambda: state.read(store.paths, container.id), 0.0, 0.0).kept()
+    else:
+        path = f"{store.paths.container(container.id)}/{NAME}"
+        records = _all(path, _Reader(path))
+    text = b"".join(_line(record, Form()) for record in _last(records, count))
+    return text.decode(errors="replace").splitlines()
+
+
 def _show_journal(store: Store, container: Container, wanted: Wanted, form: Form, follow: bool) -> None:
     from lxcwrap.actions.journal_logs import Journal
 
@@ -177,16 +192,20 @@ def _within(record: bytes, wanted: Wanted) -> bool:
 
 
 def _write(record: bytes, form: Form) -> None:
+    line = _line(record, form)
+    descriptor = 2 if record.split(b" ", 2)[1:2] == [b"stderr"] else 1
+    while line:
+        line = line[os.write(descriptor, line) :]
+
+
+def _line(record: bytes, form: Form) -> bytes:
     fields = record.split(b" ", 3)
     if len(fields) < 4:
-        return
-    stamp, stream, kind, text = fields
-    line = (
+        return b""
+    stamp, _, kind, text = fields
+    return (
         (stamp + b" " if form.timestamps else b"")
         + (b" " if form.details else b"")
         + text
         + (b"\n" if kind == b"F" else b"")
     )
-    descriptor = 2 if stream == b"stderr" else 1
-    while line:
-        line = line[os.write(descriptor, line) :]

@@ -21,7 +21,7 @@ def found(store: Store, container: Container) -> Sources:
         if mount.kind is MountKind.VOLUME:
             sources[mount] = _volume(store, container, mount)
         elif mount.kind is MountKind.BIND:
-            sources[mount] = {"source": _bind(mount)}
+            sources[mount] = {"source": _bind(store, mount)}
         elif mount.kind is MountKind.IMAGE:
             sources[mount] = _image(store, container, mount)
     return sources
@@ -59,8 +59,8 @@ def _volume(store: Store, container: Container, mount: Mount) -> dict[str, Any]:
     return known | volume_sources.item(store, volume, mount, f"{store.paths.container(container.id)}/volumes")
 
 
-def _bind(mount: Mount) -> str:
-    if not os.path.lexists(mount.source):
+def _bind(store: Store, mount: Mount) -> str:
+    if not os.path.lexists(mount.source) and not _content(store, mount):
         if not mount.create_source:
             raise NotFound(f"bind source path does not exist: {mount.source}", exit_code=125)
         os.makedirs(mount.source, exist_ok=True)
@@ -75,6 +75,13 @@ def _bind(mount: Mount) -> str:
                 exit_code=125,
             )
     return mount.source
+
+
+def _content(store: Store, mount: Mount) -> bool:
+    """Make the file of a secret or config anew, from what this host still has of it."""
+    from lxcwrap.actions.app_end import contents
+
+    return contents.provide(store.paths, mount.source)
 
 
 def _image(store: Store, container: Container, mount: Mount) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lxcwrap.actions.disk import full_is_said
@@ -22,6 +20,7 @@ from lxcwrap.store import blobs, images, layers, partial, staging
 from lxcwrap.store.database import Store
 from lxcwrap.store.images import Image
 from lxcwrap.store.layers import LayerBlob
+from lxcwrap.store.unrecorded import undone_on_failure
 
 NESTING = 2  # indexes within indexes that are followed
 
@@ -56,7 +55,7 @@ def pull(
             found = _find(reference, platform)
             before = images.find_tag(store, reference.canonical)
             content, config = _config(store, found, platform, reference)
-            with _undone_on_failure(store, found):
+            with undone_on_failure(store, _documents(found)):
                 _fetch_layers(store, driver, found, config, progress)
                 image = _record(store, reference, found, content, config)
     finally:
@@ -166,20 +165,10 @@ def _fetch_layers(store: Store, driver: Driver, found: Found, config: ImageConfi
                     raise
 
 
-@contextmanager
-def _undone_on_failure(store: Store, found: Found) -> Iterator[None]:
-    """Blobs that came for an image that did not are removed first: a full disk has no room to forget their layers."""
-    blob_digests = [layer.digest for layer in found.manifest.layers]
-    candidates = [*blob_digests, found.manifest.config.digest, digests.of(found.content)]
-    new = [digest for digest in candidates if not blobs.exists(store.paths, digest)]
-    try:
-        yield
-    except BaseException:
-        known = {text for image in images.listing(store) for text in (image.id, image.manifest)}
-        for digest in new:  # unless another pull has brought the same meanwhile
-            if digest not in known and not layers.find_blob(store, digest):
-                blobs.remove(store.paths, digest)
-        raise
+def _documents(found: Found) -> tuple[str, ...]:
+    """The digests of all that comes for the image."""
+    layer_digests = (layer.digest for layer in found.manifest.layers)
+    return (*layer_digests, found.manifest.config.digest, digests.of(found.content))
 
 
 def _missing(store: Store, found: Found, config: ImageConfig) -> tuple[Wanted, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lxcwrap.archive import xattrs
@@ -350,10 +351,11 @@ class _Tree:
 
     def finish(self) -> None:
         """Give directories the times that filling them changed."""
-        for name, time in self._times.items():
+        for name, time in tuple(self._times.items()):
             parent, _, base = name.rpartition(b"/")
             if base:
-                os.utime(base, ns=(time, time), dir_fd=self._parent(parent), follow_symlinks=False)
+                with suppress(FileNotFoundError):  # removed by another name, through a link
+                    os.utime(base, ns=(time, time), dir_fd=self._parent(parent), follow_symlinks=False)
             else:
                 os.utime(self._root, ns=(time, time))
 

@@ -67,6 +67,11 @@ class Growing:
                 self._finished = True
             self._change.notify_all()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing more comes, and nothing went wrong."""
+        return self._finished and not self._error
+
     def wait(self) -> None:
         """Until nothing more comes; raises the writer's error."""
         with self._change:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-_SWARM = "lxcwrap has no swarm"
+_SWARM = "lxcwrap has no swarm; lxcwrap deploy brings a Compose file to many hosts"
 
 REASONS = {
-    "compose": "describing applications comes with a later version",
+    "compose": "the same files work: see lxcwrap up, down, app ps, app logs, app exec, and deploy for many hosts",
     "buildx": "see: lxcwrap build",
     "trust": "images are checked by digest, not by signature",
     "context": "hosts have names: see lxcwrap host, and lxcwrap -H HOST before any command",
@@ -16,7 +16,6 @@ REASONS = {
     "service": _SWARM,
     "stack": _SWARM,
     "node": _SWARM,
-    "secret": _SWARM,
     "config": _SWARM,
     "volume update": "it is for cluster volumes, which need a Swarm",
 }

@@ -13,12 +13,24 @@ if TYPE_CHECKING:
 
 
 class App:
-    """The global options of one command line.  ``store`` opens the state on first use."""
+    """The global options of one command line.  ``store`` opens the state on first use.
 
-    def __init__(self, root: str | None, storage_driver: str | None, debug: bool) -> None:
+    ``host``: what -H says, to commands that drive hosts themselves; ``given``: the options to be passed on to those.
+    """
+
+    def __init__(
+        self,
+        root: str | None,
+        storage_driver: str | None,
+        debug: bool,
+        host: str = "",
+        given: tuple[str, ...] = (),
+    ) -> None:
         self.paths = Paths(root or DEFAULT_ROOT)
         self.storage_driver = storage_driver
         self.debug = debug
+        self.host = host
+        self.given = given
         self._store: Store | None = None
 
     @property

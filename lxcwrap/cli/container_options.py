@@ -76,7 +76,7 @@ container_options = all_of(
     _many("--env-file", metavar="FILE", help="Environment variables from a file."),
     _many("--expose", metavar="PORT", help="Port that -P publishes."),
     _many("--group-add", metavar="GROUP", help="Supplementary group."),
-    _text("--health-cmd", metavar="COMMAND", help="Check by this command whether the container is healthy."),
+    _text("--health-cmd", metavar="COMMAND", help="Check by this command; a JSON list of words needs no shell."),
     _text("--health-interval", metavar="TIME", help="Time between checks [default: 30s]."),
     _text("--health-on-failure", metavar="WHAT", help="none, kill, restart or stop the container that is unhealthy."),
     _text("--health-retries", metavar="N", help="Failures in a row that make it unhealthy [default: 3]."),

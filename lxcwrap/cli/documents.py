@@ -29,6 +29,11 @@ def show(names: Iterable[str], find: Callable[[str], dict[str, Any]], template: 
     return _reported(failed)
 
 
+def plain_json(value: Any) -> None:
+    """One line, for programs; at once, for one that waits for it."""
+    print(json.dumps(value), flush=True)
+
+
 def _all(
     names: Iterable[str], find: Callable[[str], dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[LxcwrapError]]:

@@ -25,7 +25,8 @@ from lxcwrap.model.hosts import Host
 if TYPE_CHECKING:
     from lxcwrap.archive.compression import Sink
 
-_TERMINAL = ("login", "pull", "push", "attach", "top", "stats", "search")  # have one there when there is one here
+# These have a terminal there when there is one here.
+_TERMINAL = ("login", "pull", "push", "copy", "attach", "top", "stats", "search")
 _LIVE = ("run", "exec", "start")  # have one there when they are given one
 
 

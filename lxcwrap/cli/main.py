@@ -17,6 +17,7 @@ import sys  # noqa: E402
 from importlib import import_module  # noqa: E402
 
 import click  # noqa: E402
+from click.core import ParameterSource  # noqa: E402
 
 from lxcwrap.cli.app import App  # noqa: E402
 from lxcwrap.errors import LxcwrapError  # noqa: E402
@@ -107,7 +108,8 @@ def _load(name: str) -> click.Command:
     command = getattr(module, "command", None)
     if isinstance(command, click.Command):
         return command
-    return Group(name, name=name, help=module.__doc__, context_settings=SETTINGS, no_args_is_help=True)
+    hidden = getattr(module, "hidden", False)
+    return Group(name, name=name, help=module.__doc__, context_settings=SETTINGS, no_args_is_help=True, hidden=hidden)
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -144,7 +146,8 @@ def cli(ctx: click.Context, root: str | None, storage_driver: str | None, host: 
         from lxcwrap.storage import driver
 
         driver.load(storage_driver)  # what is none is refused by commands that need none, too
-    ctx.obj = App(root, storage_driver, debug)
+    given = () if ctx.get_parameter_source("root") is not ParameterSource.COMMANDLINE else ("--root", str(root))
+    ctx.obj = App(root, storage_driver, debug, host or "", given)
 
 
 def main() -> None:

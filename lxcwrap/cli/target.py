@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-_LOCAL = ("host", "completion", "man", "remote-end")  # commands about this machine, whatever LXCWRAP_HOST says
+# Commands about this machine, whatever LXCWRAP_HOST says.
+_LOCAL = ("host", "completion", "config", "man", "remote-end")
+# Commands that drive hosts from here themselves: -H chooses which.
+_DRIVING = ("plan", "deploy", "up", "rollback", "releases", "drift", "down", "app", "lock", "audit", "secret")
 
 
 def named(arguments: Sequence[str]) -> str:
@@ -23,4 +26,4 @@ def named(arguments: Sequence[str]) -> str:
             words.pop(0)
         elif name in ("--help", "-v", "--version"):
             return ""
-    return "" if not words or words[0] in _LOCAL else given
+    return "" if not words or words[0] in (*_LOCAL, *_DRIVING) else given

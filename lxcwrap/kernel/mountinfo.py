@@ -13,6 +13,7 @@ class MountPoint(NamedTuple):
 
     path: str
     propagates: bool
+    kind: str = ""  # of file system
 
 
 def points() -> list[MountPoint]:
@@ -21,9 +22,11 @@ def points() -> list[MountPoint]:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
         for line in stream:
             fields = line.split()
-            optional = fields[6 : fields.index("-", 6)]
+            end = fields.index("-", 6)
+            optional = fields[6:end]
             path = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields[4])
-            found.append(MountPoint(path, any(word.startswith(("shared:", "master:")) for word in optional)))
+            propagates = any(word.startswith(("shared:", "master:")) for word in optional)
+            found.append(MountPoint(path, propagates, fields[end + 1]))
     return found
 
 

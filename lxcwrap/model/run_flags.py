@@ -250,8 +250,21 @@ def health(options: Mapping[str, Any]) -> HealthCheck:
     if retries and not (retries.isascii() and retries.isdigit() and int(retries) < 2**31):
         raise UsageError(f"--health-retries {retries!r:.40} is not a count")
     times = {name: _health_time(name, options[f"health_{name}"]) for name in _HEALTH_TIMES}
-    command = options["health_cmd"]
-    return HealthCheck(test=("CMD-SHELL", command) if command else (), retries=int(retries or 0), **times)
+    return HealthCheck(test=_health_test(options["health_cmd"]), retries=int(retries or 0), **times)
+
+
+def _health_test(command: str) -> tuple[str, ...]:
+    """A line for a shell; ``["curl", "-f", …]`` is a command without one, for images that have no shell."""
+    if command.startswith("["):
+        import json
+
+        try:
+            words = json.loads(command)
+        except ValueError:  # [ -e /ready ] is the shell's own test
+            words = None
+        if words and isinstance(words, list) and all(isinstance(word, str) for word in words):
+            return ("CMD", *words)
+    return ("CMD-SHELL", command) if command else ()
 
 
 def _health_time(name: str, text: str) -> int:

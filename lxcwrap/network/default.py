@@ -56,7 +56,7 @@ def explained(store: Store) -> Iterator[None]:
 def restore(store: Store, definition: NetworkDefinition) -> None:
     """Write our rules again, as the database wants them.  Raises as ``ensure``."""
     with explained(store), lock.held(LOCK):
-        _write_rules(store, definition)
+        write_rules(store, definition)
 
 
 def renew(store: Store) -> None:
@@ -64,7 +64,7 @@ def renew(store: Store) -> None:
     extra = checks(store)
     definition = find(store) if extra else None
     if definition and not is_in_place(definition, store.paths.nft_table, rules.comment(definition, extra)):
-        _write_rules(store, definition)
+        write_rules(store, definition)
 
 
 def is_in_place(definition: NetworkDefinition, table: str, comment: str) -> bool:
@@ -94,7 +94,7 @@ def _make(store: Store) -> NetworkDefinition:
     with netlink.Socket() as route:
         definition = _define(store, route, chosen)
         make_bridge(route, definition)
-    _write_rules(store, definition)
+    write_rules(store, definition)
     return definition
 
 
@@ -227,7 +227,7 @@ def write_sysctl(path: str, text: str) -> None:
         raise LxcwrapError(f"{path} cannot be set to {text}: {error.strerror}") from error
 
 
-def _write_rules(store: Store, definition: NetworkDefinition) -> None:
+def write_rules(store: Store, definition: NetworkDefinition) -> None:
     """Replace our table whole, with all ports that the database knows as published."""
     apply_rules(rules.ruleset(store.paths.nft_table, definition, published(store), checks(store)))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lxcwrap.errors import Conflict, NotFound, Unsupported
@@ -67,8 +68,15 @@ def plug(link: Link, namespace: int, *, hairpin: bool) -> None:
     pair = veth.Pair(link.pair, definition.bridge, link.mac, link.address, definition.prefix, "", definition.mtu)
     veth.plug(pair, namespace)
     if hairpin:
-        with open(plans.hairpin_file(link.pair), "w", encoding="ascii") as stream:
-            stream.write("1")
+        open_hairpins((link.pair,))
+
+
+def open_hairpins(pairs: Iterable[str]) -> None:
+    """Let what is published be reached from inside (see ``plan.hairpin_item``), by those pairs that are there."""
+    for pair in pairs:
+        if os.path.exists(plans.hairpin_file(pair)):
+            with open(plans.hairpin_file(pair), "w", encoding="ascii") as stream:
+                stream.write("1")
 
 
 def _plug_child(link: Link, namespace: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from sqlite3 import Connection
 
@@ -21,6 +21,7 @@ _RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 Running = Callable[[str], bool]
+Number = tuple[str, int, bool]  # a port of the host: protocol, number, whether IPv6's
 
 
 def publish(
@@ -57,6 +58,44 @@ def publish(
             _forget(db, container_id)
         raise
     return tuple(taken)
+
+
+def hand_over(
+    store: Store,
+    old_id: str,
+    container_id: str,
+    ports: tuple[Port, ...],
+    addresses_: tuple[str, str],
+    record: Callable[[], None],
+    *,
+    is_running: Running,
+) -> None:
+    """The ports lead to the container at its IPv4 and IPv6 address from now on; those that the old one held with them.
+
+    ``record`` stores in the same transaction what else changes.  No moment is without a rule for a port that both
+    have, and open connections go on where they are.  Raises as ``publish``; then nothing has changed.
+    """
+    wanted = _wanted(store, ports, (), False, has_ipv6=bool(addresses_[1])) if any(addresses_) else []
+    with default.explained(store), lock.held(default.LOCK):  # nobody gives up his ports between the two changes
+        with store.transaction() as db:
+            dropped = _forget(db, old_id) + _forget(db, container_id)
+            own = {(port.protocol, port.host_port, ":" in port.host_ip) for port in dropped}
+            taken: list[Port] = []
+            for twins in sorted(wanted, key=_freedom):
+                chosen, removed = _take(db, container_id, twins, is_running, own)
+                taken += chosen
+                dropped += removed
+            record()
+        added = [_leading(port, container_id, *addresses_) for port in taken]
+        try:
+            if dropped or added:
+                _change(store, dropped, added)
+        except PermissionError:
+            raise
+        except OSError:  # somebody changed the maps
+            definition = default.find(store)
+            if definition:
+                default.write_rules(store, definition)
 
 
 def _leading(port: Port, container_id: str, address: str, address6: str) -> Published:
@@ -185,15 +224,23 @@ def _forget(db: Connection, container_id: str) -> list[Published]:
 
 
 def _take(
-    db: Connection, container_id: str, twins: tuple[Port, ...], is_running: Running | None
+    db: Connection,
+    container_id: str,
+    twins: tuple[Port, ...],
+    is_running: Running | None,
+    own: Collection[Number] = (),
 ) -> tuple[list[Port], list[Published]]:
-    """Insert the rows of one port on its addresses; returns them with their number, and what dead holders had."""
+    """Insert the rows of one port on its addresses; returns them with their number, and what dead holders had.
+
+    ``own``: ports that are its already: who listens there is its supervisor, or its predecessor's.
+    """
     if twins[0].host_last:
         chosen, removed = _of_range(db, twins, is_running)
     elif twins[0].host_port:
         removed = [holder for port in twins for holder in _clear(db, port, is_running)]
         for port in twins:
-            _check_free(port)
+            if (port.protocol, port.host_port, ":" in port.host_ip) not in own:
+                _check_free(port)
         chosen = list(twins)
     else:
         removed, chosen = [], _ephemeral(db, twins)
@@ -344,8 +391,7 @@ def _apply(store: Store, dropped: list[Published], added: list[Published]) -> No
         return
     try:
         with lock.held(default.LOCK, shared=True):
-            wanted = rules.by_map(added, checked=_checked(store))
-            nftables.change_elements(store.paths.nft_table, _keys(store, dropped), wanted)
+            _change(store, dropped, added)
         return
     except PermissionError:
         raise NotPermitted("ports cannot be published", hint="lxcwrap needs root: try sudo") from None
@@ -354,3 +400,9 @@ def _apply(store: Store, dropped: list[Published], added: list[Published]) -> No
     if not definition:
         raise LxcwrapError("ports cannot be published before the network is there")
     default.restore(store, definition)
+
+
+def _change(store: Store, dropped: list[Published], added: list[Published]) -> None:
+    """One transaction of the kernel's.  Raises OSError when the maps are not as the database says."""
+    wanted = rules.by_map(added, checked=_checked(store))
+    nftables.change_elements(store.paths.nft_table, _keys(store, dropped), wanted)

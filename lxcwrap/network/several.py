@@ -188,8 +188,16 @@ def announce_on(store: Store, container: Container, link: Link, is_held: names.H
 
 def names_of(container: Container, attachment: Attachment) -> tuple[str, ...]:
     """Name, short id, aliases and the host name, each once."""
-    found = (container.name, container.id[:12], *attachment.aliases, container.config.hostname)
+    hostname = container.config.hostname if _serves(container) else ""
+    found = (container.name, container.id[:12], *attachment.aliases, hostname)
     return tuple(dict.fromkeys(name for name in found if name))
+
+
+def _serves(container: Container) -> bool:
+    """A container that a deployment made answers to its host name only while it has the name of its slot."""
+    labels = dict(container.config.labels)
+    slot = "-".join(labels.get(f"lxcwrap.{word}", "") for word in ("app", "service", "slot"))
+    return "lxcwrap.app" not in labels or container.name == slot
 
 
 def withdraw(store: Store, container: Container, is_held: names.Held) -> None:

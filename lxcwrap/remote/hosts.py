@@ -115,8 +115,9 @@ def _ansible(source: str) -> Inventory:
     import subprocess
 
     argv = ["ansible-inventory", "--inventory", source, "--list"]
+    strict = {**os.environ, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1"}  # it would warn, and list nothing
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=strict)
     except FileNotFoundError:
         raise LxcwrapError(f"{source}: there is no ansible-inventory to read it", hint="install ansible-core") from None
     if done.returncode:

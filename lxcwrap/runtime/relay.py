@@ -24,20 +24,18 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing means breaking off
 class Relay:
     """A listening socket; ``target`` is the container's address and port."""
 
-    def __init__(self, session: Session, port: int, target: tuple[str, int]) -> None:
+    def __init__(self, session: Session, port: int, target: tuple[str, int], listener: int = -1) -> None:
+        """``listener``: the descriptor of a socket that listens there already."""
         self.port, self.target = port, target
         self._session = session
         self.talks: set[_Talk] = set()
-        self._socket = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((LOOPBACK, port))
-        except OSError as error:
-            self._socket.close()
-            raise OSError(error.errno, error.strerror, f"port [{LOOPBACK}]:{port}") from None
-        self._socket.listen(128)
+        self._socket = socket.socket(fileno=listener) if listener >= 0 else _listening(port)
         self._socket.setblocking(False)
         session.watch(self._socket.fileno(), self._accept)
+
+    @property
+    def listener(self) -> int:
+        return self._socket.fileno()
 
     def _accept(self, events: int) -> None:
         try:
@@ -53,11 +51,29 @@ class Relay:
         self._session.unwatch(self._socket.fileno())
         self._socket.close()
 
+    def retire(self) -> None:
+        """Who comes from now on comes to another; what is being said is said to its end."""
+        self._session.unwatch(self._socket.fileno())
+        self._socket.close()
+        self.port = 0
+
     def leave(self) -> None:
         """In a forked child: let go of the descriptors, and of nothing else."""
         for talk in self.talks:
             talk.leave()
         self._socket.close()
+
+
+def _listening(port: int) -> socket.socket:
+    made = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((LOOPBACK, port))
+    except OSError as error:
+        made.close()
+        raise OSError(error.errno, error.strerror, f"port [{LOOPBACK}]:{port}") from None
+    made.listen(128)
+    return made
 
 
 class _Side:
@@ -173,7 +189,7 @@ def change(session: Session, wanted: list[Any]) -> None:
     for one in list(session.relays):
         if one.port in targets:
             one.target = targets.pop(one.port)  # for those who come from now on
-        else:
+        elif one.port:
             one.close()
             session.relays.remove(one)
     for port, target in targets.items():

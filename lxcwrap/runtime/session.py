@@ -383,6 +383,11 @@ class Session:
             self.plan["events"]["attributes"]["name"] = wish["name"]
             self.clients.tell(client, frames.UPDATED, {})
             return
+        if "handover" in wish:
+            from lxcwrap.runtime import handover
+
+            handover.happened(self, client, wish["handover"])
+            return
         if "network" in wish:
             launch.rewire(self, wish)
         self.restarts.kind, self.restarts.limit = wish["restart"]["kind"], wish["restart"]["limit"]

@@ -140,4 +140,18 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX container_images_image ON container_images(image_id);
     """,
+    """
+    CREATE TABLE take_overs (                -- containers that took over names, ports and aliases
+        container_id TEXT PRIMARY KEY REFERENCES containers(id) ON DELETE CASCADE,
+        old_id       TEXT NOT NULL,          -- from this one, which may be gone; '' from none
+        incoming     TEXT NOT NULL,          -- the name that it had until then
+        pending      INTEGER NOT NULL        -- 1 until firewall, names and supervisors are as the rows say
+    ) WITHOUT ROWID;
+    CREATE TABLE releases (                  -- of applications that were deployed here, the last ones
+        app    TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        record TEXT NOT NULL,                -- JSON
+        PRIMARY KEY (app, number)
+    ) WITHOUT ROWID;
+    """,
 )

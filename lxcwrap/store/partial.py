@@ -35,17 +35,17 @@ def held(paths: Paths, digests: Iterable[str]) -> Iterator[None]:
         yield
 
 
-def reuse(paths: Paths, digest: str) -> None:
-    """A blob that is here already counts as a whole download."""
+def reuse(paths: Paths, digest: str, key: str = "") -> None:
+    """A blob that is here already counts as a whole download; ``key`` as in ``adopt``."""
     if blobs.exists(paths, digest):
-        discard(paths, digest)
-        os.link(paths.blob(digest), path(paths, digest))
+        discard(paths, key or digest)
+        os.link(paths.blob(digest), path(paths, key or digest))
 
 
-def adopt(paths: Paths, digest: str) -> None:
-    """A whole and checked download becomes a blob."""
-    blobs.adopt(paths, path(paths, digest), digest)
-    discard(paths, digest)  # renaming one of two names of a file onto the other leaves both
+def adopt(paths: Paths, key: str, digest: str = "") -> None:
+    """A whole and checked download becomes a blob: ``digest``, which is its key unless that was not known before."""
+    blobs.adopt(paths, path(paths, key), digest or key)
+    discard(paths, key)  # renaming one of two names of a file onto the other leaves both
 
 
 def discard(paths: Paths, digest: str) -> None:
@@ -53,14 +53,15 @@ def discard(paths: Paths, digest: str) -> None:
         os.unlink(path(paths, digest))
 
 
-def sweep(paths: Paths) -> int:
-    """Remove the downloads that nobody is writing; returns the bytes freed."""
+def sweep(paths: Paths, keys: Iterable[str] | None = None) -> int:
+    """Remove those of these downloads (None: of all) that nobody is writing; returns the bytes freed."""
     freed = 0
     try:
-        names = os.listdir(directory(paths))
+        names = {name.removesuffix(".lock") for name in os.listdir(directory(paths))}
     except FileNotFoundError:
         return 0
-    for name in {name.removesuffix(".lock") for name in names}:
+    wanted = names if keys is None else names & {os.path.basename(path(paths, key)) for key in keys}
+    for name in wanted:
         try:
             with lock.held(f"{directory(paths)}/{name}.lock", wait=False):
                 with suppress(FileNotFoundError):

@@ -85,6 +85,12 @@ CASES = {
     "network-connect": Case("network connect net1 x", f"{_OWN}; {_RUN}"),
     "network-disconnect": Case("network disconnect net1 x", f"{_OWN}; {_RUN}; network connect net1 x"),
     "network-prune": Case("network prune -f", f"{_OWN}; run --rm --network net1 busybox true"),
+    "take-over": Case(
+        "app-end take-over new x --name x --publish 127.0.0.1:8123:80 --alias net1=a",
+        f"{_OWN}; run -d --name x --network net1 -p 127.0.0.1:8123:80 busybox sleep 1000; "
+        "run -d --name new --network net1 busybox sleep 1000",
+        _RUNS,
+    ),
     "container-prune": Case(
         "container prune -f --filter label=y", "create --name x --label y -v /anonymous busybox true"
     ),

@@ -7,6 +7,8 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ class Fleet:
     def start(self, name: str) -> None:
         """A bare host: sshd, the packages, no lxcwrap."""
         state = self.home / "states" / name
-        state.mkdir(parents=True)
+        state.mkdir(parents=True, exist_ok=True)
         self.outer(
             "run", "-d", "--privileged", "--name", name, "--hostname", name, "-v", f"{state}:/var/lib/lxcwrap",
             "-v", f"{CHECKOUT}:/opt/checkout:ro", "fleet-host",
@@ -86,20 +88,34 @@ def _archive(cli: Cli, debian_archive: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def fleet(debian_archive: str) -> Iterator[Fleet]:
-    """Three hosts with lxcwrap, enrolled, and a fourth without, not enrolled."""
+def outer(debian_archive: str) -> Iterator[Cli]:
+    """Runs the hosts; has their image."""
     with state_root("fleet") as root:
-        home = SCRATCH / f"fleet-home-{os.getpid()}"
-        home.mkdir(parents=True)
-        try:
-            yield from _made(Fleet(Cli(root), home), debian_archive)
-        finally:
-            subprocess.run(["rm", "-rf", home], check=False)
+        cli = Cli(root)
+        cli("load", "-i", _archive(cli, debian_archive))
+        yield cli
 
 
-def _made(fleet: Fleet, debian_archive: str) -> Iterator[Fleet]:
-    fleet.outer("load", "-i", _archive(fleet.outer, debian_archive))
+@contextmanager
+def _operator(outer: Cli, name: str) -> Iterator[Fleet]:
+    """A fleet without hosts yet; those that it gets are taken down at the end."""
+    home = SCRATCH / f"{name}-home-{os.getpid()}"
+    home.mkdir(parents=True)
+    fleet = Fleet(outer, home)
     try:
+        yield fleet
+    finally:
+        for host in fleet.addresses:
+            outer("exec", host, "sh", "-c", "lxcwrap rm -f $(lxcwrap ps -aq)", check=False)
+            outer("rm", "-f", host, check=False)
+        subprocess.run(["umount", "-q", home / "states" / "six"], check=False)
+        subprocess.run(["rm", "-rf", "--one-file-system", home], check=False)
+
+
+@pytest.fixture(scope="session")
+def fleet(outer: Cli) -> Iterator[Fleet]:
+    """Three hosts with lxcwrap, enrolled, and a fourth without, not enrolled."""
+    with _operator(outer, "fleet") as fleet:
         for name in ("alpha", "beta", "gamma", "bare"):
             fleet.start(name)
         for name in ("alpha", "beta", "gamma"):
@@ -110,7 +126,29 @@ def _made(fleet: Fleet, debian_archive: str) -> Iterator[Fleet]:
         fleet.enrol("beta", "--label", "zone=b")
         fleet.enrol("gamma", "--label", "zone=b")
         yield fleet
-    finally:
-        for name in fleet.addresses:
-            fleet.outer("exec", name, "sh", "-c", "lxcwrap rm -f $(lxcwrap ps -aq)", check=False)
-            fleet.outer("rm", "-f", name, check=False)
+
+
+SIX = ("one", "two", "three", "four", "five", "six")
+
+
+@pytest.fixture(scope="session")
+def six(outer: Cli) -> Iterator[Fleet]:
+    """Six enrolled hosts with lxcwrap, half of them in zone a; ``six`` has a small disk.  The operator can build."""
+    with _operator(outer, "six") as fleet, state_root("operator") as root:
+        fleet.operator.environment["LXCWRAP_ROOT"] = fleet.operator.root = root
+
+        small = fleet.home / "states" / "six"
+        small.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "none", small], check=True)
+
+        def make(name: str) -> None:
+            fleet.start(name)
+            fleet.equip(name)
+            fleet.answers(name)
+
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(make, SIX))
+        for number, name in enumerate(SIX):
+            fleet.enrol(name, "--label", f"zone={'ab'[number % 2]}")
+        fleet("template", "build", "busybox")
+        yield fleet

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pexpect
@@ -111,8 +117,6 @@ def test_sudo_that_asks(fleet: Fleet, users: None) -> None:
 def test_the_ways_of_ssh_config(fleet: Fleet, users: None, tmp_path: Path) -> None:
     """An alias, another user, a key with a passphrase, and a host behind another."""
     key = fleet.home / ".ssh" / "locked"
-    import subprocess
-
     subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "open sesame", "-f", key], check=True)
     fleet.inside("gamma", "sh", "-c", "cat >>/root/.ssh/authorized_keys", input=key.with_suffix(".pub").read_bytes())
     config = fleet.home / ".ssh" / "config"
@@ -141,3 +145,79 @@ def test_the_ways_of_ssh_config(fleet: Fleet, users: None, tmp_path: Path) -> No
 def test_a_login_that_is_not_allowed(fleet: Fleet) -> None:
     refused = fleet("-H", f"nobody@{fleet.addresses['alpha']}", "ps", check=False)
     assert refused.code == 255 and "none of the keys tried" in refused.err and "id_ed25519" in refused.err
+
+
+@pytest.fixture
+def stranger(fleet: Fleet, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of an operator with no keys, no hosts and no known hosts of their own."""
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    yield {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / ".config")}
+
+
+def let_in(fleet: Fleet, name: str, key: Path) -> None:
+    public = key.with_suffix(".pub").read_bytes()
+    fleet.inside(name, "sh", "-c", "cat >>/root/.ssh/authorized_keys", input=public)
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+def test_keys_of_other_kinds(fleet: Fleet, stranger: dict[str, str], kind: str) -> None:
+    """The user's, and the only one that is known of the host."""
+    ssh, address = Path(stranger["HOME"]) / ".ssh", fleet.addresses["alpha"]
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", ssh / f"id_{kind}"], check=True)
+    let_in(fleet, "alpha", ssh / f"id_{kind}")
+    key = fleet.inside("alpha", "cat", f"/etc/ssh/ssh_host_{kind}_key.pub").out
+    (ssh / "known_hosts").write_text(f"{address} {key}")
+    assert fleet("-H", f"root@{address}", "images", "-q", "busybox", env=stranger).out
+    another = fleet.inside("beta", "cat", f"/etc/ssh/ssh_host_{kind}_key.pub").out
+    (ssh / "known_hosts").write_text(f"{address} {another}")
+    refused = fleet("-H", f"root@{address}", "ps", env=stranger, check=False)
+    assert refused.code == 255 and "another host key" in refused.err
+    (ssh / "known_hosts").write_text(f"{address} {key}@revoked * {key}")
+    refused = fleet("-H", f"root@{address}", "ps", env=stranger, check=False)
+    assert refused.code == 255 and "revoked" in refused.err
+
+
+def test_the_agents_key(fleet: Fleet, stranger: dict[str, str], tmp_path: Path) -> None:
+    """There is no file of it; IdentitiesOnly leaves the agent out."""
+    key, where = tmp_path / "key", f"root@{fleet.addresses['gamma']}"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    let_in(fleet, "gamma", key)
+    known = fleet.inside("gamma", "cat", "/etc/ssh/ssh_host_ed25519_key.pub").out
+    (tmp_path / ".ssh" / "known_hosts").write_text(f"{fleet.addresses['gamma']} {known}")
+    socket = tmp_path / "agent"
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    try:
+        while not socket.exists():
+            time.sleep(0.01)
+        environment = {**stranger, "SSH_AUTH_SOCK": str(socket)}
+        unlet = fleet("-H", where, "ps", env=environment, check=False)
+        assert unlet.code == 255 and "ssh-add" in unlet.err
+        subprocess.run(["ssh-add", "-q", key], env={**os.environ, **environment}, check=True)
+        key.unlink()
+        assert fleet("-H", where, "run", "--rm", "busybox", "echo", "word", env=environment).out == "word\n"
+        (tmp_path / ".ssh" / "config").write_text("Host *\n  IdentitiesOnly yes\n")
+        assert fleet("-H", where, "ps", env=environment, check=False).code == 255
+    finally:
+        agent.terminate()
+        agent.wait()
+
+
+def test_an_ansible_inventory(fleet: Fleet, missing: Callable[[str], None], tmp_path: Path) -> None:
+    path = f"{sys.prefix}/bin:{os.environ['PATH']}"
+    if not shutil.which("ansible-inventory", path=path):
+        missing("not installed: ansible-inventory")
+    inventory = tmp_path / "inventory.ini"
+    inventory.write_text(
+        f"[web]\none ansible_host={fleet.addresses['alpha']} ansible_user=root\n"
+        f"two ansible_host={fleet.addresses['beta']} ansible_user=root ansible_port=22 ansible_become=false\n"
+        "[site:children]\nweb\n[web:vars]\nlxcwrap_labels={'zone': 'a'}\n"
+    )
+    environment = {"LXCWRAP_INVENTORY": str(inventory), "PATH": path}
+    assert fleet("host", "ls", "-q", "site", env=environment).lines == ["one", "two"]
+    both = fleet("-H", "zone=a", "images", "-q", "busybox", env=environment)
+    assert [line.partition(" ")[0] for line in sorted(both.lines)] == ["one", "two"]
+    refused = fleet("host", "rm", "one", env=environment, check=False)
+    assert refused.code == 1 and "Ansible" in refused.err
+    inventory.write_text("[web\none\n")
+    broken = fleet("host", "ls", env=environment, check=False)
+    assert broken.code == 1 and f"cannot read {inventory}" in broken.err and broken.err.count("\n") == 1

@@ -148,6 +148,14 @@ def test_whiteouts_of_parents(prison: Path, name: str, form: Form) -> None:
         attack(prison, member("d", tarfile.DIRTYPE), member(name), form=form)
 
 
+def test_a_whiteout_of_a_directory_by_another_name(prison: Path) -> None:
+    attack(
+        prison, member("a", tarfile.SYMTYPE, linkname="."), member("b/c", tarfile.DIRTYPE), member("a/.wh.b"),
+        form=Form.APPLIED,
+    )  # fmt: skip
+    assert not (prison / "b" / "c").exists()
+
+
 def test_whiteouts_act_beneath_only(prison: Path) -> None:
     outside = str(prison.parent)
     with pytest.raises(Unsafe):

@@ -1,0 +1,3 @@
+"""What deployments do on a host; not for use by hand."""
+
+hidden = True

@@ -1,0 +1,1 @@
+"""The lock that who changes an application holds on its hosts."""

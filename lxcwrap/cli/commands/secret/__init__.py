@@ -1,0 +1,1 @@
+"""Secrets of an application: on its hosts in memory only, in its containers as files."""

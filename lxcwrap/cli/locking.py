@@ -1,0 +1,45 @@
+"""Who holds an application's lock on its hosts, and ending that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lxcwrap.cli.app import App
+from lxcwrap.cli.several import report
+from lxcwrap.cli.terminal import printable
+from lxcwrap.errors import LxcwrapError
+
+
+def status(app: App, name: str) -> int:
+    return _each(app, name, "lock-status", "is being changed by")
+
+
+def release(app: App, name: str) -> int:
+    _each(app, name, "lock-release", "was being changed by")
+    return 0
+
+
+def _each(app: App, name: str, verb: str, words: str) -> int:
+    """A line for each host where it is held; 1 when one is."""
+    from lxcwrap.cli.deployment import chosen
+    from lxcwrap.deploy.host import Host, ask, together
+    from lxcwrap.deploy.locks import described
+
+    def one(host: Host) -> Any:
+        return ask(host, "app-end", verb, name)
+
+    found = 0
+    with chosen(app) as hosts:
+        for where, answer in together(hosts.hosts, one).items():
+            if isinstance(answer, LxcwrapError):
+                report(answer)
+                continue
+            holder = answer.get("holder") if isinstance(answer, dict) else None
+            if holder:
+                found = 1
+                click.echo(printable(f"{where}: {name} {words} {described(holder)}"))
+    if not found:
+        click.echo(f"{name} is not locked")
+    return found
