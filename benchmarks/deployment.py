@@ -1,16 +1,16 @@
 """Time, bytes on the wire and memory of deploy, plan and ps over 1, 2, 4, 8 and 16 hosts; requests during updates.
 
-    sudo /opt/lxcwrap-test/bin/python benchmarks/deployment.py [--hosts 1,2,4,8,16] [--rounds 3] [--updates 20]
-        [--output FILE]
+    sudo benchmarks/run deployment [--hosts 1,2,4,8,16] [--rounds 3] [--updates 20] [--output FILE]
 
-With ``--updates`` N there are no tables: a service on three hosts is updated N times while clients ask all three
-all the time.  Ends with 1 if a request failed.
+Writes DEPLOYMENT.rst (tables) and DEPLOYMENT.svg (a plot).  First a service on three hosts is updated ``--updates``
+times while clients ask all three all the time.  Ends with 1 if a request failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -35,6 +35,22 @@ class Cost(NamedTuple):
     memory: int  # KiB, of the operator's largest process
 
 
+HEAD = """\
+Deployment
+==========
+
+One service with a container on each of 1 to 16 hosts, which are containers with sshd on this machine; medians of
+{rounds}.  KiB on the wire are all bytes over the hosts' bridge, both ways; memory is of the operator's largest
+process.  ``app ps`` always asks all {most} hosts.  Written by::
+
+    sudo benchmarks/run deployment --hosts {hosts} --rounds {rounds} --updates {updates}
+
+- kernel {kernel}, {cores} cores, load {load:.1f} at the start
+- {steady}
+
+.. image:: DEPLOYMENT.svg
+
+"""
 CASES = ("first deploy", "deploy, nothing to do", "plan", "app ps", "update", "update, all at once")
 
 
@@ -42,19 +58,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hosts", default="1,2,4,8,16")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--updates", type=int, default=0)
-    parser.add_argument("--output", default="")
+    parser.add_argument("--updates", type=int, default=20)
+    parser.add_argument("--output", default=str(Path(__file__).with_name("DEPLOYMENT.rst")))
     options = parser.parse_args()
+    load = os.getloadavg()[0]
+    failed, steady = False, "no updates under load"
     if options.updates:
         with fleet(3) as hosts:
-            sys.exit(updated(hosts, options.updates))
+            failed, steady = updated(hosts, options.updates)
     sizes = [int(size) for size in options.hosts.split(",")]
     with fleet(max(sizes)) as hosts:
         found = {size: measured(hosts, size, options.rounds) for size in sizes}
-    text = "\n".join(table(found)) + "\n"
-    print(text)
-    if options.output:
-        Path(options.output).write_text(text)
+    head = HEAD.format(
+        rounds=options.rounds, most=max(sizes), hosts=options.hosts, updates=options.updates, steady=steady, load=load,
+        kernel=platform.release(), cores=os.cpu_count(),
+    )  # fmt: skip
+    output = Path(options.output)
+    output.write_text("\n".join([head, *table(found)]).rstrip() + "\n")
+    plot(found, output.with_suffix(".svg"))
+    print(f"wrote {output}")
+    sys.exit(failed)
+
+
+def plot(found: dict[int, dict[str, Cost]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    figure, (times, wire) = pyplot.subplots(1, 2, figsize=(12, 3.6))
+    for place, title, value in (
+        (times, "seconds", lambda one: one.seconds),
+        (wire, "KiB on the wire", lambda one: one.sent / 1024),
+    ):
+        for case in CASES:
+            place.plot(list(found), [value(costs[case]) for costs in found.values()], marker="o", label=case)
+        place.set_title(title)
+        place.set_xlabel("hosts")
+        place.set_ylim(bottom=0)
+        place.grid(alpha=0.3)
+    times.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
 
 
 @contextmanager
@@ -111,8 +156,8 @@ def measured(hosts: Fleet, size: int, rounds: int) -> dict[str, Cost]:
     return {case: Cost(*(median(column) for column in zip(*taken, strict=True))) for case, taken in costs.items()}
 
 
-def updated(hosts: Fleet, updates: int) -> int:
-    """Whether a request failed, with a line about them all."""
+def updated(hosts: Fleet, updates: int) -> tuple[bool, str]:
+    """Whether a request failed or was answered by a wrong version, and a line about them all."""
     folder = hosts.home / "steady"
     folder.mkdir()
     app = Shop(hosts, folder, "steady", 8200, ["h0", "h1", "h2"])
@@ -123,9 +168,11 @@ def updated(hosts: Fleet, updates: int) -> int:
             app.write(str(version))
             app.deploy()
     took = time.monotonic() - began
-    print(f"{updates} updates in {took:.0f} s, {len(asking.answers)} requests answered, {len(asking.failures)} failed")
     print("\n".join(asking.failures[:10]))
-    return int(bool(asking.failures) or set(asking.answers) != {str(number) for number in range(1, updates + 2)})
+    wrong = set(asking.answers) != {str(number) for number in range(1, updates + 2)}
+    said = f"{updates} updates of a service on three hosts in {took:.0f} s, while clients asked all the time: "
+    said += f"{len(asking.answers)} requests answered, {len(asking.failures)} failed"
+    return bool(asking.failures) or wrong, said
 
 
 def cost(hosts: Fleet, *words: object) -> Cost:
