@@ -178,7 +178,7 @@ def test_a_container_reaches_itself_by_its_published_port(cli: Cli, outside: Mac
 
     works()
     cli("exec", new, "touch", "/end")
-    eventually(lambda: cli("inspect", "-f", "{{.RestartCount}} {{.State.Running}}", new).out, "1 true\n")
+    eventually(lambda: cli("inspect", "-f", "{{.RestartCount}} {{.State.Status}}", new).out, "1 running\n")
     works()
     cli("restart", "-t", "0", new)
     works()
