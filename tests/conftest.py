@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -222,11 +223,18 @@ class Registry(NamedTuple):
     place: Path
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(count: int = 1) -> int:
+    """The first of ``count`` ports in a row that nobody has, none of those that connections get by themselves."""
+    while True:
+        first = random.randrange(20000, 32000)
+        with ExitStack() as probes:
+            try:
+                for port in range(first, first + count):
+                    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                        probes.enter_context(socket.socket(socket.AF_INET, kind)).bind(("", port))
+            except OSError:
+                continue
+            return first
 
 
 @contextmanager

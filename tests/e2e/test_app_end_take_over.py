@@ -58,7 +58,7 @@ def asked(namespace: int, address: str, port: int) -> str:
 def test_nobody_is_refused(cli: Cli, outside: Machine, network: str) -> None:
     if network == "six":
         cli("network", "create", "--ipv6", "six")
-    port = free_port()
+    port = free_port(2)
     take = ("--name", "app-web-1", "--publish", f"{port}:7", "--publish", f"127.0.0.1:{port + 1}:7")
     clients = [(outside.namespace, outside.host, port, 1), (outside.namespace, outside.host, port, 30),
                (HERE, "127.0.0.1", port, 1), (HERE, "127.0.0.1", port + 1, 10)]  # fmt: skip
