@@ -324,7 +324,7 @@ run_tests() {
     step "ruff"; "$test_venv/bin/ruff" check . && "$test_venv/bin/ruff" format --check .
     step "mypy";  "$test_venv/bin/mypy"
     step "shellcheck"
-    shellcheck install.sh .ci/run benchmarks/run tests/realhost/run
+    shellcheck install.sh .ci/run benchmarks/run tests/realhost/run tests/realhost/fleet
     step "pytest"
     LXCWRAP_BIN=$command "$test_venv/bin/pytest" --durations=15 ${arguments[@]+"${arguments[@]}"}
 }
