@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lxcwrap.deploy.application import Application
+from lxcwrap.deploy.application import Application, Content, Source
 from lxcwrap.deploy.host import Host, all_of, ask, run, together
 from lxcwrap.deploy.written import from_json, to_json
 from lxcwrap.errors import LxcwrapError, NotFound
@@ -48,7 +48,26 @@ class Release:
         known |= {key: tuple(known.get(key, ())) for key in ("hosts", "hooks")}
         known["places"] = tuple((str(a), int(b), str(c)) for a, b, c in known.get("places", ()))
         number = known["number"]
-        return cls(**{**known, "application": from_json(known["application"], f"{where}, release {number}")})
+        application = from_json(known["application"], f"{where}, release {number}")
+        return cls(**{**known, "application": _without_orders(application)})
+
+
+def _without_orders(application: Application) -> Application:
+    """A record comes from a host: what it names of this machine (files, variables, commands) is not read or run."""
+
+    def there(content: Content) -> Content:
+        return (
+            content
+            if content.source is Source.INLINE
+            else replace(content, source=Source.EXTERNAL, value="", command=())
+        )
+
+    return replace(
+        application,
+        secrets=tuple(map(there, application.secrets)),
+        configs=tuple(map(there, application.configs)),
+        hooks=tuple(hook for hook in application.hooks if hook.service),
+    )
 
 
 def put(hosts: Iterable[Host], release: Release) -> None:

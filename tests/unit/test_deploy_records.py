@@ -132,3 +132,16 @@ def test_the_words_of_a_take_over() -> None:
 def test_a_secret_that_a_host_lacks_is_named() -> None:
     with pytest.raises(HostFailed, match="a has no key, which web uses"):
         words.binds(SHOP, WEB, replace(STATE, secrets=()))
+
+
+def test_a_hosts_record_gives_this_machine_no_orders() -> None:
+    secrets = tuple(
+        Content(source.value, source.value, source, "/etc/shadow", ("id",))
+        for source in Source
+        if source != Source.INLINE
+    )
+    hooks = (Hook("before-deploy", ("id",)), Hook("before-deploy", ("migrate",), "web"))
+    plain = Release(1, "me", "deploy", Application("shop", (WEB,), secrets=secrets, hooks=hooks)).to_json()
+    read = Release.from_json(json.loads(json.dumps(plain)), "web1").application
+    assert {(one.source, one.value, one.command) for one in read.secrets} == {(Source.EXTERNAL, "", ())}
+    assert read.hooks == hooks[1:]
