@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lxcwrap.runtime import frames, relay
@@ -22,7 +23,8 @@ def happened(session: Session, client: Client, wish: dict[str, Any]) -> None:
     if "lend" in wish:
         lent = [one for one in session.relays if one.port and one.port in wish["lend"]]
         message = ",".join(str(one.port) for one in lent).encode()
-        socket.send_fds(client.socket, [frames.encode(frames.UPDATED, message)], [one.listener for one in lent])
+        with suppress(OSError):  # who asked is gone
+            socket.send_fds(client.socket, [frames.encode(frames.UPDATED, message)], [one.listener for one in lent])
         return
     if "adopt" in wish:
         _adopt(session, client, wish["adopt"])
